@@ -1,0 +1,1 @@
+"""What people say: queues, rules, tasks, claims, votes, settled labels, taxonomy."""

@@ -1,0 +1,1 @@
+"""What we learn: detectors, judges, golden datasets, exports, regression runs."""

@@ -1,0 +1,245 @@
+"""Detector settings, judges and their jobs; golden datasets, versions and examples; runs and results."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from annotations.models import Label
+from feedback.models import Interaction, Score
+from projects.leases import Leased
+from projects.models import Project, ProviderConnection, User
+
+
+class DetectorSetting(models.Model):
+    """A project's choice about one detector; without a row the detector runs with its own threshold."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="detector_settings")
+    detector = models.CharField(max_length=60)
+    enabled = models.BooleanField(default=True)
+    threshold = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "detector"], name="detector_setting_once")]
+
+
+class Judge(models.Model):
+    """One version of a judge: immutable once it has a job (a trigger refuses changes to what it asks).
+
+    ``connection`` NULL means the provider's key from the environment.
+    """
+
+    class Provider(models.TextChoices):
+        OPENAI = "openai", "OpenAI or compatible"
+        ANTHROPIC = "anthropic", "Anthropic or compatible"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judges")
+    slug = models.SlugField(max_length=60)
+    version = models.PositiveIntegerField(default=1)
+    name = models.CharField(max_length=120)
+    criterion = models.TextField(help_text="What is asked, as one question whose good answer is yes")
+    provider = models.CharField(max_length=10, choices=Provider)
+    connection = models.ForeignKey(ProviderConnection, null=True, blank=True, on_delete=models.RESTRICT)
+    model = models.CharField(max_length=120)
+    threshold = models.FloatField(default=0.5, help_text="Scores below it are flagged")
+    sample_rate = models.FloatField(default=0.0, help_text="Share of new interactions that are judged")
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["slug", "-version"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "slug", "version"], name="judge_version_once"),
+            models.UniqueConstraint(fields=["project", "slug"], condition=Q(enabled=True), name="judge_one_enabled"),
+            models.CheckConstraint(condition=Q(sample_rate__gte=0, sample_rate__lte=1), name="judge_rate_is_share"),
+            models.CheckConstraint(condition=Q(threshold__gte=0, threshold__lte=1), name="judge_threshold_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+
+class JudgeJob(Leased):
+    """One interaction to be judged by one judge version for one purpose; it ends with exactly one score or an error."""
+
+    class Purpose(models.TextChoices):
+        LIVE = "live", "New interactions"
+        BACKFILL = "backfill", "Backfill"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judge_jobs")
+    judge = models.ForeignKey(Judge, on_delete=models.CASCADE, related_name="jobs")
+    interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="judge_jobs")
+    purpose = models.CharField(max_length=10, choices=Purpose, default=Purpose.LIVE)
+    created_at = models.DateTimeField(db_default=Now())
+    not_before = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+    score = models.OneToOneField(Score, null=True, on_delete=models.SET_NULL, related_name="judge_job")
+    error = models.CharField(max_length=300, blank=True)
+    input_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["judge", "interaction", "purpose"], name="judgejob_once"),
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=False) | (Q(score__isnull=True) & Q(error="")),
+                name="judgejob_outcome_iff_finished",
+            ),
+        ]
+        indexes = [
+            # judging.work: what is to be judged next.
+            models.Index(fields=["not_before", "id"], name="judgejob_waiting", condition=Q(finished_at__isnull=True)),
+        ]
+
+
+class Dataset(models.Model):
+    class Kind(models.TextChoices):
+        GOLDEN = "golden", "Golden"
+        ADVERSARIAL = "adversarial", "Adversarial"
+        REFERENCE = "reference", "Reference"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="datasets")
+    slug = models.SlugField(max_length=60)
+    name = models.CharField(max_length=120)
+    description = models.CharField(max_length=300, blank=True)
+    kind = models.CharField(max_length=11, choices=Kind, default=Kind.GOLDEN)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["project", "slug"], name="dataset_slug_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DatasetVersion(models.Model):
+    """A draft that collects examples, or a frozen version that never changes again (triggers refuse it)."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    note = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    frozen_at = models.DateTimeField(null=True)
+    frozen_by = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    checksum = models.CharField(max_length=64, blank=True)
+    count = models.PositiveIntegerField(null=True)
+
+    class Meta:
+        ordering = ["dataset", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="version_number_once"),
+            models.UniqueConstraint(fields=["dataset"], condition=Q(frozen_at__isnull=True), name="version_one_draft"),
+            models.CheckConstraint(
+                condition=Q(frozen_at__isnull=True, checksum="", count__isnull=True)
+                | (Q(frozen_at__isnull=False, count__isnull=False) & ~Q(checksum="")),
+                name="version_frozen_iff_checksum",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.slug}@{self.number}"
+
+
+class Example(models.Model):
+    """A copy of an interaction and of what it should have answered; outlives both.
+
+    ``key`` is stable over versions. Only approved examples are frozen.
+    """
+
+    class Split(models.TextChoices):
+        TRAIN = "train", "Train"
+        DEV = "dev", "Dev"
+        TEST = "test", "Test"
+
+    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="examples")
+    key = models.CharField(max_length=60)
+    split = models.CharField(max_length=5, choices=Split)
+    input = models.JSONField()
+    expected = models.JSONField()
+    provenance = models.JSONField(default=dict)
+    tags = ArrayField(models.CharField(max_length=200), default=list)
+    metadata = models.JSONField(default=dict)
+    # A frozen example keeps the numbers of its label and approver even when those are gone.
+    label = models.ForeignKey(Label, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    approved_at = models.DateTimeField(null=True)
+    approved_by = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [models.UniqueConstraint(fields=["version", "key"], name="example_key_once")]
+
+
+class Run(models.Model):
+    """A candidate's answers to every example of a frozen version, and the gate's verdict on them."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        FINISHED = "finished", "Finished"
+        ABANDONED = "abandoned", "Abandoned"
+
+    class Verdict(models.TextChoices):
+        PASS = "pass", "Pass"
+        FAIL = "fail", "Fail"
+        INCONCLUSIVE = "inconclusive", "Not enough evidence"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs")
+    version = models.ForeignKey(DatasetVersion, on_delete=models.RESTRICT, related_name="runs")
+    candidate = models.CharField(max_length=200)
+    target = models.JSONField(default=dict)
+    checks = models.JSONField(default=list)
+    baseline = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=9, choices=State, default=State.RUNNING)
+    verdict = models.CharField(max_length=12, choices=Verdict, blank=True)
+    summary = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    finished_at = models.DateTimeField(null=True)
+    approved_at = models.DateTimeField(null=True, help_text="Approved as a baseline")
+    approved_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="running", finished_at__isnull=True)
+                | (~Q(state="running") & Q(finished_at__isnull=False)),
+                name="run_ended_iff_not_running",
+            ),
+            models.CheckConstraint(condition=Q(state="finished") | Q(verdict=""), name="run_verdict_when_finished"),
+            models.CheckConstraint(
+                condition=Q(approved_at__isnull=True) | Q(state="finished"), name="run_baseline_is_finished"
+            ),
+        ]
+        indexes = [
+            # The runs page: newest first.
+            models.Index(fields=["project", "-created_at"], name="run_newest"),
+        ]
+
+
+class Result(models.Model):
+    """One answer of a run, with what each check said. ``passed`` is None where the target gave no answer."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="results")
+    example_key = models.CharField(max_length=60)
+    repeat = models.PositiveSmallIntegerField(default=0)
+    output = models.TextField(blank=True)
+    passed = models.BooleanField(null=True)
+    checks = models.JSONField(default=list)
+    error = models.CharField(max_length=500, blank=True)
+    latency_ms = models.FloatField(null=True)
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    fingerprint = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "example_key", "repeat"], name="result_once"),
+            models.CheckConstraint(condition=Q(passed__isnull=False) | ~Q(error=""), name="result_judged_or_error"),
+        ]

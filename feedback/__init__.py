@@ -1,0 +1,1 @@
+"""What came in: interactions, spans, end-user feedback, machine scores. Append-only facts."""

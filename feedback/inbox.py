@@ -1,0 +1,103 @@
+"""How the later stages read new facts: exactly once, in order of arrival, without ever holding up the intake."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F, Min
+from django.db.models.functions import Now
+
+from feedback.models import Inbox
+from projects import doorbell
+
+log = logging.getLogger("reviewhub.inbox")
+BATCH = 500
+MAX_FAILURES = 5
+
+STAGES = {
+    Inbox.Kind.INTERACTION: (Inbox.Stage.ANALYSE, Inbox.Stage.TRIAGE, Inbox.Stage.MEASURE),
+    Inbox.Kind.FEEDBACK: (Inbox.Stage.TRIAGE, Inbox.Stage.MEASURE),
+    Inbox.Kind.SCORE: (Inbox.Stage.TRIAGE, Inbox.Stage.MEASURE),
+    Inbox.Kind.LABEL: (Inbox.Stage.CURATE, Inbox.Stage.MEASURE),
+}
+
+
+def announce(kind: Inbox.Kind, project_id: int, object_ids: Iterable[int]) -> None:
+    """Puts new facts into the inbox of every stage that reads their kind, and rings. Call it in their transaction."""
+    ids = list(object_ids)
+    if not ids:
+        return
+    Inbox.objects.bulk_create(
+        [
+            Inbox(stage=stage, kind=kind, project_id=project_id, object_id=object_id)
+            for stage in STAGES[kind]
+            for object_id in ids
+        ]
+    )
+    ring(kind)
+
+
+def ring(kind: Inbox.Kind) -> None:
+    """Rings the stages that read this kind, after commit."""
+    for stage in STAGES[kind]:
+        doorbell.ring(f"inbox.{stage}")
+
+
+def consume(stage: Inbox.Stage, handle: Callable[[list[Inbox]], None], *, batch: int = BATCH) -> bool:
+    """Hands the oldest unread facts of a stage to ``handle`` and forgets them in the same transaction.
+
+    Returns whether there may be more. If ``handle`` raises, nothing of the batch has happened; the facts
+    are then handed over one by one, so that a poison fact fails alone. After MAX_FAILURES it stays in the
+    table, where ``stuck`` lists it, and is tried no more.
+    """
+    try:
+        with transaction.atomic():
+            rows = _take(stage, batch)
+            if rows:
+                handle(rows)
+    except Exception:
+        log.exception("stage %s: a batch failed; going one by one", stage)
+        return _one_by_one(stage, handle, batch)
+    return len(rows) == batch
+
+
+def _take(stage: Inbox.Stage, limit: int) -> list[Inbox]:
+    rows = list(
+        Inbox.objects.select_for_update(skip_locked=True)
+        .filter(stage=stage, failures__lt=MAX_FAILURES)
+        .order_by("id")[:limit]
+    )
+    Inbox.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return rows
+
+
+def _one_by_one(stage: Inbox.Stage, handle: Callable[[list[Inbox]], None], batch: int) -> bool:
+    ids = list(
+        Inbox.objects.filter(stage=stage, failures__lt=MAX_FAILURES).order_by("id").values_list("id", flat=True)[:batch]
+    )
+    for pk in ids:
+        try:
+            with transaction.atomic():
+                rows = list(Inbox.objects.select_for_update(skip_locked=True).filter(pk=pk))
+                if rows:
+                    Inbox.objects.filter(pk=pk).delete()
+                    handle(rows)
+        except Exception:
+            log.exception("stage %s: inbox row %s failed", stage, pk)
+            Inbox.objects.filter(pk=pk).update(failures=F("failures") + 1)
+    return len(ids) == batch
+
+
+def drain(stage: Inbox.Stage, handle: Callable[[list[Inbox]], None], *, batch: int = BATCH) -> None:
+    """Consumes until the stage has nothing left."""
+    while consume(stage, handle, batch=batch):
+        pass
+
+
+def lag(stage: Inbox.Stage) -> timedelta:
+    """How long the oldest unread fact of a stage has been waiting, by the database's clock; zero if there is none."""
+    answer = Inbox.objects.filter(stage=stage, failures__lt=MAX_FAILURES).aggregate(oldest=Min("arrived_at"), now=Now())
+    return answer["now"] - answer["oldest"] if answer["oldest"] else timedelta(0)

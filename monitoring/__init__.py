@@ -1,0 +1,1 @@
+"""What to watch: metric buckets, alert rules, alerts, the health page."""

@@ -1,0 +1,85 @@
+"""Who calls the API and what they may: keys with scopes, personal tokens with the rights of their user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from projects import keys
+from projects.access import RIGHTS, Right
+from projects.keys import Caller
+from projects.models import ApiKey, Membership
+
+if TYPE_CHECKING:  # rest_framework.views imports this module by its setting
+    from rest_framework.views import APIView
+
+
+def bearer(request: HttpRequest | Request) -> Caller:
+    """The caller behind ``Authorization: Bearer …``; raises 401 otherwise."""
+    header = get_authorization_header(request).split()
+    if len(header) != 2 or header[0].lower() != b"bearer":
+        raise exceptions.NotAuthenticated("Send a key: Authorization: Bearer rh_…")
+    try:
+        text = header[1].decode("ascii")
+    except UnicodeDecodeError:
+        raise exceptions.AuthenticationFailed("The key is not valid.") from None
+    caller = keys.check(text)
+    if caller is None:
+        raise exceptions.AuthenticationFailed("The key is not valid: unknown, revoked or expired.")
+    return caller
+
+
+class KeyAuthentication(BaseAuthentication):
+    """DRF: ``request.auth`` is the Caller; ``request.user`` the person behind a personal token, else None."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Caller]:
+        caller = bearer(request)
+        return caller.user, caller
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="Review Hub"'
+
+
+class DenyAll(BasePermission):
+    """The default: an API view that names no permission answers nobody."""
+
+    message = "This address names no permission and is closed."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return False
+
+
+def allow(*, scope: str | None = None, right: Right | tuple[Right, ...] | None = None) -> type[BasePermission]:
+    """A DRF permission: secret keys need ``scope``; personal tokens need one of ``right`` in the key's project.
+
+    ``scope=None`` closes the view to secret keys, ``right=None`` to persons. Publishable keys pass nowhere
+    but at the feedback door, which checks them itself.
+    """
+    rights = (right,) if isinstance(right, Right) else right
+
+    class Allow(BasePermission):
+        message = "This key may not do that."
+        required_scope, required_rights = scope, rights
+
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            caller: Caller | None = request.auth
+            if caller is None:
+                return False
+            if caller.kind == ApiKey.Kind.SECRET:
+                self.message = f"This needs a key with the scope {scope}." if scope else "This needs a personal token."
+                return scope is not None and scope in caller.scopes
+            if caller.kind == ApiKey.Kind.PERSONAL and rights:
+                role = (
+                    Membership.objects.filter(project=caller.project, user=caller.user)
+                    .values_list("role", flat=True)
+                    .first()
+                )
+                return role is not None and not RIGHTS[role].isdisjoint(rights)
+            return False
+
+    return Allow

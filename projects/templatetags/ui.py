@@ -1,0 +1,104 @@
+"""Small pieces that every page uses: icons, key caps, avatars, figures as people write them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from projects.models import User
+
+register = template.Library()
+NO_BREAK = "\u00a0"
+
+
+@register.simple_tag
+def icon(name: str, size: str = "") -> SafeString:
+    """``{% icon "inbox" %}``, ``{% icon "x" "sm" %}``: decorative; the name comes from the text beside it."""
+    classes = f"i i-{size}" if size else "i"
+    return format_html(
+        '<svg class="{}" aria-hidden="true"><use href="{}#i-{}"/></svg>', classes, static("reviewhub/icons.svg"), name
+    )
+
+
+@register.simple_tag
+def kbd(*keys: str) -> SafeString:
+    """Key caps; the same key belongs into ``aria-keyshortcuts`` of the control."""
+    return format_html(
+        '<span class="kbds" aria-hidden="true">{}</span>', format_html_join("", "<kbd>{}</kbd>", ((k,) for k in keys))
+    )
+
+
+@register.simple_tag
+def avatar(user: User) -> SafeString:
+    return format_html(
+        '<span class="av t{}" title="{}" role="img" aria-label="{}">{}</span>',
+        user.pk % 4 + 1, str(user), str(user), user.initials,
+    )  # fmt: skip
+
+
+@register.filter
+def percent(share: float | None, digits: int = 1) -> str:
+    """``0.874`` → ``87.4 %`` with a no-break space; a dash where nothing is known."""
+    return "–" if share is None else f"{share * 100:.{digits}f}{NO_BREAK}%"
+
+
+@register.filter
+def usd(amount: Decimal | float | None) -> str:
+    """US dollars: cents from one dollar up, four significant digits below; unknown is a dash, never 0."""
+    if amount is None:
+        return "–"
+    value = float(amount)
+    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4g}"
+
+
+@register.filter
+def milliseconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}{NO_BREAK}ms" if value < 1000 else f"{value / 1000:.1f}{NO_BREAK}s"
+
+
+@register.filter
+def duration(span: timedelta | float | None) -> str:
+    """A length of time in its two largest units: ``5 h 12 min``, ``2 d 3 h``, ``38 s``."""
+    if span is None:
+        return "–"
+    seconds = int(span.total_seconds() if isinstance(span, timedelta) else span)
+    sign = "−" if seconds < 0 else ""
+    seconds = abs(seconds)
+    for name, size, below, below_name in (("d", 86400, 3600, "h"), ("h", 3600, 60, "min"), ("min", 60, 1, "s")):
+        if seconds >= size:
+            rest = seconds % size // below
+            tail = f"{NO_BREAK}{rest}{NO_BREAK}{below_name}" if rest and (size > 60 or seconds < 600) else ""
+            return f"{sign}{seconds // size}{NO_BREAK}{name}{tail}"
+    return f"{sign}{seconds}{NO_BREAK}s"
+
+
+@register.simple_tag
+def when(moment: object) -> SafeString:
+    """A time as people say it: relative up to a day, then the date; the exact time is in the title."""
+    if not isinstance(moment, timezone.datetime):
+        return format_html("–")
+    local = timezone.localtime(moment)
+    age = timezone.now() - moment
+    if timedelta(0) <= age < timedelta(seconds=60):
+        text = "just now"
+    elif timedelta(0) <= age < timedelta(days=1):
+        text = f"{duration(age)} ago"
+    else:
+        text = f"{local.day} {local:%b %Y, %H:%M}"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), f"{local:%d %b %Y, %H:%M:%S %Z}", text
+    )
+
+
+@register.filter
+def items(mapping: object) -> list[tuple[str, object]]:
+    """Pairs of a dict from outside: ``{{ data.items }}`` would look up a key named "items" first."""
+    return list(mapping.items()) if isinstance(mapping, dict) else []

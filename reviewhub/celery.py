@@ -1,0 +1,23 @@
+"""Celery: only a doorbell. Messages carry a name or an id; every piece of work waits in PostgreSQL."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reviewhub.settings")
+
+app = Celery("reviewhub")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# The sweepers: what a lost message left behind is found again within these seconds.
+app.conf.beat_schedule = {
+    "analyse": {"task": "inbox.analyse", "schedule": 5.0, "options": {"expires": 30}},
+    "triage": {"task": "inbox.triage", "schedule": 5.0, "options": {"expires": 30}},
+    "measure": {"task": "inbox.measure", "schedule": 10.0, "options": {"expires": 30}},
+    "curate": {"task": "inbox.curate", "schedule": 10.0, "options": {"expires": 30}},
+    "expire-claims": {"task": "annotations.expire_claims", "schedule": 15.0, "options": {"expires": 30}},
+    "judge": {"task": "evals.judge", "schedule": 10.0, "options": {"expires": 30}},
+    "alerts": {"task": "monitoring.evaluate_alerts", "schedule": 30.0, "options": {"expires": 60}},
+    "deliveries": {"task": "projects.deliver", "schedule": 10.0, "options": {"expires": 30}},
+}

@@ -1,0 +1,1 @@
+"""One command that runs everything: embedded PostgreSQL and broker, web server, worker."""

@@ -1,0 +1,20 @@
+"""All addresses. Each app lists its own; the roof only puts them together."""
+
+from django.urls import include, path
+
+from reviewhub import views
+
+urlpatterns = [
+    path("", include("projects.urls")),
+    path("", include("feedback.urls")),
+    path("", include("annotations.urls")),
+    path("", include("evals.urls")),
+    path("", include("monitoring.urls")),
+    path("api/schema/", views.schema, name="api-schema"),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+]
+handler400 = "reviewhub.views.bad_request"
+handler403 = "reviewhub.views.forbidden"
+handler404 = "reviewhub.views.not_found"
+handler500 = "reviewhub.views.server_error"
