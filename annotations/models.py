@@ -164,7 +164,7 @@ class Claim(models.Model):
                 fields=["reviewer", "task"],
                 name="claim_once_per_reviewer",
                 condition=Q(state__in=["leased", "submitted", "skipped"]),
-            ),  # fmt: skip
+            ),
             models.CheckConstraint(
                 condition=Q(state="leased", ended_at__isnull=True) | (~Q(state="leased") & Q(ended_at__isnull=False)),
                 name="claim_ended_iff_not_leased",

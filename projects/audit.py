@@ -15,6 +15,10 @@ def record(
     ``by`` names an actor that is no person: a command, a key.
     """
     AuditEntry.objects.create(
-        project=project, actor=actor, actor_name=str(actor) if actor else by or "system", action=action,
-        target=target[:200], detail=detail,
-    )  # fmt: skip
+        project=project,
+        actor=actor,
+        actor_name=str(actor) if actor else by or "system",
+        action=action,
+        target=target[:200],
+        detail=detail,
+    )

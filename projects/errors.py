@@ -17,9 +17,13 @@ class ApiError(exceptions.APIException):
     """
 
     def __init__(
-        self, status_code: int, code: str, message: str, details: list[dict[str, str]] | None = None,
+        self,
+        status_code: int,
+        code: str,
+        message: str,
+        details: list[dict[str, str]] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(message, code)
         self.status_code = status_code
         self.error_code = code
@@ -44,10 +48,19 @@ def invalid(path: str, message: str) -> ApiError:
 
 
 _CODES = {
-    400: "bad_request", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-    406: "not_acceptable", 409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid",
-    429: "rate_limited", 503: "unavailable",
-}  # fmt: skip
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid",
+    429: "rate_limited",
+    503: "unavailable",
+}
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:

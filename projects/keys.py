@@ -37,16 +37,29 @@ class Caller:
 
 
 def create_key(
-    *, project: Project, kind: str, name: str, scopes: list[str] | None = None, origins: list[str] | None = None,
-    user: User | None = None, created_by: User | None = None,
-) -> tuple[ApiKey, str]:  # fmt: skip
+    *,
+    project: Project,
+    kind: str,
+    name: str,
+    scopes: list[str] | None = None,
+    origins: list[str] | None = None,
+    user: User | None = None,
+    created_by: User | None = None,
+) -> tuple[ApiKey, str]:
     """A new key and its full text, which is shown this once and cannot be had again."""
     public_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
     text = f"rh_{kind}_{public_id}{secrets.token_urlsafe(32)}"
     key = ApiKey.objects.create(
-        project=project, kind=kind, name=name, public_id=public_id, digest=_digest(text), scopes=scopes or [],
-        origins=origins or [], user=user, created_by=created_by,
-    )  # fmt: skip
+        project=project,
+        kind=kind,
+        name=name,
+        public_id=public_id,
+        digest=_digest(text),
+        scopes=scopes or [],
+        origins=origins or [],
+        user=user,
+        created_by=created_by,
+    )
     return key, text
 
 

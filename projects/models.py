@@ -65,9 +65,13 @@ class Project(models.Model):
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
     owner = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.SET_NULL, related_name="owned_projects",
+        User,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="owned_projects",
         help_text="The expert whose label is authoritative",
-    )  # fmt: skip
+    )
     is_sample = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -217,5 +221,17 @@ class Delivery(Leased):
                 F("next_attempt_at"),
                 name="delivery_due",
                 condition=Q(delivered_at__isnull=True, dead_at__isnull=True),
-            ),  # fmt: skip
+            ),
         ]
+
+
+class RateCounter(models.Model):
+    """How often something happened within one stretch of time; see projects.ratelimit."""
+
+    key = models.CharField(max_length=200)
+    window = models.BigIntegerField(help_text="Epoch seconds divided by the length of the stretch")
+    count = models.PositiveIntegerField()
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "window"], name="ratecounter_once")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from projects import audit, keys
@@ -43,22 +45,23 @@ def remove_project(project: Project, *, actor: User | None) -> None:
 
 @transaction.atomic
 def set_member(
-    project: Project, *, email: str, role: str, actor: User | None, name: str = ""
+    project: Project, *, email: str, role: str, actor: User | None, name: str = "", password: str = ""
 ) -> tuple[Membership, str]:
     """Gives a person a role in the project.
 
-    A person who has no account gets one; the second result is then their first password, shown this once,
-    else "". The last admin cannot be given another role.
+    A person who has no account gets one, with ``password`` or one made here; the second result is then that
+    first password, shown this once, else "". The last admin cannot be given another role.
     """
     email = email.strip().lower()
     user = User.objects.filter(email=email).first()
-    password = ""
     if user is None:
-        password = _first_password()
+        password = password or _first_password()
         user = User(email=email, name=name)
         user.set_password(password)
         user.full_clean()
         user.save()
+    else:
+        password = ""
     if role != Role.ADMIN:
         _keep_an_admin(project, user)
     membership, _ = Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
@@ -84,14 +87,20 @@ def _keep_an_admin(project: Project, leaving: User) -> None:
 
 
 def _first_password() -> str:
-    return keys.secrets.token_urlsafe(12)
+    return secrets.token_urlsafe(12)
 
 
 @transaction.atomic
 def issue_key(
-    project: Project, *, kind: str, name: str, actor: User | None, scopes: list[str] | None = None,
-    origins: list[str] | None = None, user: User | None = None,
-) -> tuple[ApiKey, str]:  # fmt: skip
+    project: Project,
+    *,
+    kind: str,
+    name: str,
+    actor: User | None,
+    scopes: list[str] | None = None,
+    origins: list[str] | None = None,
+    user: User | None = None,
+) -> tuple[ApiKey, str]:
     """A new key with its full text, shown this once."""
     key, text = keys.create_key(
         project=project, kind=kind, name=name, scopes=scopes, origins=origins, user=user, created_by=actor
@@ -108,9 +117,32 @@ def revoke_key(key: ApiKey, *, actor: User | None) -> None:
         audit.record(key.project, actor, "key.revoked", str(key))
 
 
-def audit_page(project: Project, *, before: int | None, limit: int = 50) -> list[AuditEntry]:
-    """Newest first, older than the entry ``before``."""
+def tokens_of(user: User) -> QuerySet[ApiKey]:
+    """A person's own live tokens, newest first."""
+    return user.tokens.filter(revoked_at=None).select_related("project").order_by("-created_at")
+
+
+def change_account(user: User, **changes: object) -> None:
+    """A person's own name, theme, shortcuts or daily goal."""
+    for field, value in changes.items():
+        setattr(user, field, value)
+    user.save(update_fields=list(changes))
+
+
+@transaction.atomic
+def change_password(user: User, password: str) -> None:
+    """A new password; all other sessions of the person end."""
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    audit.record(None, user, "password.changed", user.email)
+
+
+AUDIT_PAGE = 50
+
+
+def audit_page(project: Project, *, before: int | None) -> list[AuditEntry]:
+    """Newest first, older than the entry ``before``; one more than AUDIT_PAGE if there is another page."""
     entries = AuditEntry.objects.filter(project=project).order_by("-id")
     if before:
         entries = entries.filter(pk__lt=before)
-    return list(entries[: limit + 1])
+    return list(entries[: AUDIT_PAGE + 1])

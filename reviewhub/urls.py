@@ -5,6 +5,8 @@ from django.urls import include, path
 from reviewhub import views
 
 urlpatterns = [
+    path("", views.home, name="home"),
+    path("p/<slug:project>/", views.project_home, name="project-home"),
     path("", include("projects.urls")),
     path("", include("feedback.urls")),
     path("", include("annotations.urls")),

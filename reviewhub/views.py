@@ -8,10 +8,13 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET
 from drf_spectacular.views import SpectacularAPIView
 
+from projects.access import ProjectRequest, Right, may, project_view
 from projects.errors import error_body
+from projects.models import Membership
 
 schema = login_not_required(SpectacularAPIView.as_view())
 _migrated = False
@@ -36,6 +39,21 @@ def readyz(request: HttpRequest) -> JsonResponse:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return JsonResponse({"ready": True})
+
+
+@require_GET
+def home(request: ProjectRequest) -> HttpResponse:
+    """To the only project, or to the choice."""
+    slugs = list(Membership.objects.filter(user=request.user).values_list("project__slug", flat=True)[:2])
+    return redirect("project-home", slugs[0]) if len(slugs) == 1 else redirect("projects:project-list")
+
+
+@require_GET
+@project_view(*Right)
+def project_home(request: ProjectRequest) -> HttpResponse:
+    """Reviewers land on their queues, everybody else on the health page."""
+    page = "monitoring:health" if may(request.membership, Right.READ) else "annotations:queue-list"
+    return redirect(page, request.project.slug)
 
 
 def _wants_json(request: HttpRequest) -> bool:

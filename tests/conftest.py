@@ -66,9 +66,12 @@ class Api:
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         response = self.client.generic(
-            method, path, data, content_type=headers.pop("content_type", "application/json"),
+            method,
+            path,
+            data,
+            content_type=headers.pop("content_type", "application/json"),
             headers={**self.headers, **headers},
-        )  # fmt: skip
+        )
         content = response.getvalue() if response.streaming else response.content
         if "json" in response.get("Content-Type", "") and content:
             return response.status_code, json.loads(content)

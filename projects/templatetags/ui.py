@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django import template
 from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -38,8 +39,11 @@ def kbd(*keys: str) -> SafeString:
 def avatar(user: User) -> SafeString:
     return format_html(
         '<span class="av t{}" title="{}" role="img" aria-label="{}">{}</span>',
-        user.pk % 4 + 1, str(user), str(user), user.initials,
-    )  # fmt: skip
+        user.pk % 4 + 1,
+        str(user),
+        str(user),
+        user.initials,
+    )
 
 
 @register.filter
@@ -84,7 +88,7 @@ def duration(span: timedelta | float | None) -> str:
 def when(moment: object) -> SafeString:
     """A time as people say it: relative up to a day, then the date; the exact time is in the title."""
     if not isinstance(moment, timezone.datetime):
-        return format_html("–")
+        return SafeString("–")
     local = timezone.localtime(moment)
     age = timezone.now() - moment
     if timedelta(0) <= age < timedelta(seconds=60):
@@ -102,3 +106,22 @@ def when(moment: object) -> SafeString:
 def items(mapping: object) -> list[tuple[str, object]]:
     """Pairs of a dict from outside: ``{{ data.items }}`` would look up a key named "items" first."""
     return list(mapping.items()) if isinstance(mapping, dict) else []
+
+
+@register.simple_tag(takes_context=True)
+def nav_link(
+    context: template.Context, name: str, icon_name: str, text: str, section: str, key: str = ""
+) -> SafeString:
+    """One entry of the sidebar; ``key`` is what follows ``g`` to go there."""
+    try:
+        address = reverse(name, args=[context["project"].slug])
+    except NoReverseMatch:
+        return SafeString()
+    return format_html(
+        '<a href="{}"{}{}>{}{}</a>',
+        address,
+        format_html(' aria-current="page"') if context.get("section") == section else "",
+        format_html(' data-go="{}"', key) if key else "",
+        icon(icon_name),
+        text,
+    )

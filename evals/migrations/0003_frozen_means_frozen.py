@@ -40,5 +40,5 @@ DROP FUNCTION frozen_version_guard();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("evals", "0001_initial")]
+    dependencies = [("evals", "0002_initial")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]

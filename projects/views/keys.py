@@ -1,0 +1,77 @@
+"""Keys of a project, personal tokens, and the audit log."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from projects import services
+from projects.access import ProjectRequest, Right, project_view
+from projects.forms import KeyForm, TokenForm
+from projects.models import ApiKey
+
+
+@require_http_methods(["GET", "POST"])
+@project_view(Right.ADMIN)
+def key_list(request: ProjectRequest) -> HttpResponse:
+    """The project's keys; POST makes one and shows it this once."""
+    form = KeyForm(request.POST if request.method == "POST" else None)
+    text = ""
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        publishable = data["kind"] == ApiKey.Kind.PUBLISHABLE
+        _, text = services.issue_key(
+            request.project,
+            kind=data["kind"],
+            name=data["name"],
+            actor=request.user,
+            scopes=[] if publishable else data["scopes"],
+            origins=data["origins"] if publishable else [],
+        )
+    keys = request.project.api_keys.select_related("user").order_by("revoked_at", "-created_at")
+    context = {"section": "keys", "form": form, "keys": keys, "new_key": text, "scopes": ApiKey.Scope.choices}
+    return render(request, "projects/key_list.html", context, status=422 if form.errors else 201 if text else 200)
+
+
+@require_POST
+@project_view(Right.ADMIN)
+def key_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
+    key = get_object_or_404(request.project.api_keys.all(), pk=pk)
+    services.revoke_key(key, actor=request.user)
+    messages.success(request, f"{key.name} is revoked: it is refused from now on.")
+    return redirect("projects:key-list", request.project.slug)
+
+
+@require_http_methods(["GET", "POST"])
+@project_view(*Right)
+def token_new(request: ProjectRequest) -> HttpResponse:
+    """A personal token for the API: acts as me, in this project, with my rights."""
+    form = TokenForm(request.POST if request.method == "POST" else None)
+    text = ""
+    if request.method == "POST" and form.is_valid():
+        _, text = services.issue_key(
+            request.project, kind="pat", name=form.cleaned_data["name"], actor=request.user, user=request.user
+        )
+    context = {"form": form, "new_key": text}
+    return render(request, "projects/token_new.html", context, status=422 if form.errors else 201 if text else 200)
+
+
+@require_POST
+def token_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
+    key = get_object_or_404(request.user.tokens.select_related("project"), pk=pk)
+    services.revoke_key(key, actor=request.user)
+    messages.success(request, f"{key.name} is revoked.")
+    return redirect("projects:account")
+
+
+@require_GET
+@project_view(Right.ADMIN)
+def audit_list(request: ProjectRequest) -> HttpResponse:
+    """Who did what, newest first; ``?before=`` pages on."""
+    before = request.GET.get("before", "")
+    entries = services.audit_page(request.project, before=int(before) if before.isdecimal() else None)
+    more = entries[-2].pk if len(entries) > services.AUDIT_PAGE else None
+    context = {"section": "audit", "entries": entries[: services.AUDIT_PAGE], "more": more}
+    return render(request, "projects/audit_list.html", context)
