@@ -118,7 +118,8 @@ class Task(models.Model):
             models.CheckConstraint(condition=Q(taken__lte=F("needed")), name="task_never_overfull"),
             models.CheckConstraint(condition=Q(score__gte=0, score__lte=100), name="task_score_range"),
             models.CheckConstraint(
-                condition=Q(sampled=False) | Q(inclusion_p__gt=0, inclusion_p__lte=1), name="task_sampled_with_p"
+                condition=Q(sampled=False) | Q(inclusion_p__isnull=False, inclusion_p__gt=0, inclusion_p__lte=1),
+                name="task_sampled_with_p",
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["open", "done", "disputed", "dropped"]), name="task_state_known"

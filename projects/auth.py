@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 from rest_framework import exceptions
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # rest_framework.views imports this module by its setting
 
 def bearer(request: HttpRequest | Request) -> Caller:
     """The caller behind ``Authorization: Bearer …``; raises 401 otherwise."""
-    header = get_authorization_header(request).split()
+    header = request.headers.get("Authorization", "").encode("latin-1", "replace").split()
     if len(header) != 2 or header[0].lower() != b"bearer":
         raise exceptions.NotAuthenticated("Send a key: Authorization: Bearer rh_…")
     try:
@@ -67,8 +67,8 @@ def allow(*, scope: str | None = None, right: Right | tuple[Right, ...] | None =
         required_scope, required_rights = scope, rights
 
         def has_permission(self, request: Request, view: APIView) -> bool:
-            caller: Caller | None = request.auth
-            if caller is None:
+            caller = request.auth
+            if not isinstance(caller, Caller):
                 return False
             if caller.kind == ApiKey.Kind.SECRET:
                 self.message = f"This needs a key with the scope {scope}." if scope else "This needs a personal token."

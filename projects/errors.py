@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.response import Response
 
 
@@ -74,14 +74,15 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if not isinstance(exc, exceptions.APIException):
         return None
     headers = {}
-    if getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = exc.auth_header
-    if getattr(exc, "wait", None):
-        headers["Retry-After"] = str(int(exc.wait) + 1)
+    if scheme := getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = scheme
+    if wait := getattr(exc, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
     details: list[dict[str, str]] = []
+    http: int
     if isinstance(exc, exceptions.ValidationError):
         details = list(_flatten(exc.detail, ""))
-        code, message, http = "invalid", "The body does not fit.", status.HTTP_422_UNPROCESSABLE_ENTITY
+        code, message, http = "invalid", "The body does not fit.", 422
     else:
         http = exc.status_code
         code, message = _CODES.get(http, "error"), str(exc.detail)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django import template
@@ -87,7 +87,7 @@ def duration(span: timedelta | float | None) -> str:
 @register.simple_tag
 def when(moment: object) -> SafeString:
     """A time as people say it: relative up to a day, then the date; the exact time is in the title."""
-    if not isinstance(moment, timezone.datetime):
+    if not isinstance(moment, datetime):
         return SafeString("–")
     local = timezone.localtime(moment)
     age = timezone.now() - moment
@@ -120,7 +120,7 @@ def nav_link(
     return format_html(
         '<a href="{}"{}{}>{}{}</a>',
         address,
-        format_html(' aria-current="page"') if context.get("section") == section else "",
+        SafeString(' aria-current="page"') if context.get("section") == section else "",
         format_html(' data-go="{}"', key) if key else "",
         icon(icon_name),
         text,
