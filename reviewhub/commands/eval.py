@@ -1,0 +1,11 @@
+"""``reviewhub eval``: the light client's command, for those who have the server installed."""
+
+from __future__ import annotations
+
+import argparse
+
+from reviewhub_client import cli
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    return cli.main(arguments.words)
