@@ -49,13 +49,18 @@ def emit(project: Project, event: str, payload: Mapping[str, Any]) -> None:
     """
     if event not in EVENTS:
         raise ValueError(f"{event} is not one of the events of projects.webhooks.EVENTS")
-    if event not in _events_wanted(project.pk):
+    if not wants(project, event):
         return
     event_id = uuid.uuid4()
     hooks = Webhook.objects.filter(project=project, enabled=True, events__contains=[event])
     _enqueue(
         Delivery(webhook=hook, event_id=event_id, event=event, payload=dict(payload)) for hook in hooks.order_by("pk")
     )
+
+
+def wants(project: Project, event: str) -> bool:
+    """Whether a webhook of the project listens to ``event``, so that hot paths open a transaction only then."""
+    return event in _events_wanted(project.pk)
 
 
 def send_test(webhook: Webhook) -> Delivery:
