@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from projects.models import ApiKey, Project, User
+from projects.secrets import place, seal, unseal
 
 ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 10
@@ -49,6 +50,9 @@ def create_key(
     """A new key and its full text, which is shown this once and cannot be had again."""
     public_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
     text = f"rh_{kind}_{public_id}{secrets.token_urlsafe(32)}"
+    signing = ""
+    if kind == ApiKey.Kind.SECRET:
+        signing = seal(signing_secret(text).hex(), place("signing", project.pk, f"key://{public_id}"))
     key = ApiKey.objects.create(
         project=project,
         kind=kind,
@@ -56,11 +60,25 @@ def create_key(
         public_id=public_id,
         digest=_digest(text),
         scopes=scopes or [],
+        signing_sealed=signing,
         origins=origins or [],
         user=user,
         created_by=created_by,
     )
     return key, text
+
+
+def signing_secret(text: str) -> bytes:
+    """What a secret key signs interaction tokens with; both sides derive it, the key itself never travels.
+
+    The server keeps it sealed, because it has only the key's hash; a copy of the database signs nothing.
+    """
+    return hmac.new(text.encode(), b"reviewhub.interaction-token.v1", hashlib.sha256).digest()
+
+
+def signing_secret_of(key: ApiKey) -> bytes:
+    """The stored signing secret of a secret key; SecretUnreadable if the keyring has changed."""
+    return bytes.fromhex(unseal(key.signing_sealed, place("signing", key.project_id, f"key://{key.public_id}")))
 
 
 def _digest(text: str) -> bytes:

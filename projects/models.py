@@ -122,6 +122,7 @@ class ApiKey(models.Model):
     digest = models.BinaryField(max_length=32)
     scopes = ArrayField(models.CharField(max_length=10), default=list)
     origins = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+    signing_sealed = models.TextField(blank=True, help_text="Checks interaction tokens that this key has signed")
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     expires_at = models.DateTimeField(null=True, blank=True)
