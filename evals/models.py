@@ -158,7 +158,7 @@ class Example(models.Model):
         TEST = "test", "Test"
 
     version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="examples")
-    key = models.CharField(max_length=60)
+    key = models.CharField(max_length=60, db_collation="C")
     split = models.CharField(max_length=5, choices=Split)
     input = models.JSONField()
     expected = models.JSONField()
@@ -227,7 +227,7 @@ class Result(models.Model):
     """One answer of a run, with what each check said. ``passed`` is None where the target gave no answer."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="results")
-    example_key = models.CharField(max_length=60)
+    example_key = models.CharField(max_length=60, db_collation="C")
     repeat = models.PositiveSmallIntegerField(default=0)
     output = models.TextField(blank=True)
     passed = models.BooleanField(null=True)

@@ -1,0 +1,261 @@
+"""Golden datasets: drafts collect examples, people approve them, a version freezes and never changes again.
+
+Every change takes the lock of its dataset first, so that nothing enters a draft while it is being frozen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+
+from annotations.models import Label, Verdict
+from evals import lines, snapshot
+from evals.models import Dataset, DatasetVersion, Example
+from evals.snapshot import Content
+from projects import audit, webhooks
+from projects.errors import ApiError, invalid
+from projects.models import Project, User
+
+DEFAULT_SLUG = "golden"
+MAX_NOTE = 300
+
+
+def create_default_dataset(project: Project) -> None:
+    """The dataset that every new project has."""
+    Dataset.objects.get_or_create(
+        project=project,
+        slug=DEFAULT_SLUG,
+        defaults={"name": "Golden set", "description": "What the assistant must get right."},
+    )
+
+
+@transaction.atomic
+def create_dataset(
+    project: Project, *, slug: str, name: str, description: str = "", actor: User | None = None
+) -> Dataset:
+    """A new, empty dataset; 409 if the project has one of this slug."""
+    dataset, created = Dataset.objects.get_or_create(
+        project=project, slug=slug, defaults={"name": name, "description": description}
+    )
+    if not created:
+        raise ApiError(409, "exists", f"There is already a dataset {slug}.")
+    audit.record(project, actor, "dataset.created", slug)
+    return dataset
+
+
+@transaction.atomic
+def draft_of(dataset: Dataset) -> DatasetVersion:
+    """The open draft; if there is none, a new one that starts as a copy of the last frozen version."""
+    _lock(dataset)
+    draft = _draft(dataset)
+    if draft is None:
+        last = latest_frozen(dataset)
+        number = dataset.versions.aggregate(last=Max("number"))["last"] or 0
+        draft = DatasetVersion.objects.create(dataset=dataset, number=number + 1)
+        if last is not None:
+            _copy_examples(last, draft)
+    return draft
+
+
+@transaction.atomic
+def propose(label: Label, *, dataset: Dataset | None = None) -> Example:
+    """Puts what a label settled into the draft, unapproved, and returns the example.
+
+    Repeating it changes nothing. A newer label of the same interaction replaces the content, which then waits
+    for approval again. 409 if the label was taken back, 422 if it says neither pass nor fail.
+    """
+    if label.superseded_at is not None:
+        raise ApiError(409, "label_superseded", "This label was taken back or replaced by a newer one.")
+    if label.verdict == Verdict.UNSURE:
+        raise invalid("/label", "An unsure verdict is no expectation.")
+    if dataset is None:
+        create_default_dataset(label.project)
+        dataset = Dataset.objects.get(project=label.project, slug=DEFAULT_SLUG)
+    return _put(draft_of(dataset), snapshot.of_label(label), label=label)[0]
+
+
+@transaction.atomic
+def add_examples(
+    dataset: Dataset, contents: list[Content], *, actor: User | None, approve: bool = False
+) -> tuple[int, int]:
+    """Puts examples from outside into the draft; returns how many were new or changed, and how many it had already.
+
+    With ``approve`` they count as approved by ``actor`` (None: by the key that sent them).
+    """
+    draft = draft_of(dataset)
+    changed = [_put(draft, content)[1] for content in contents]
+    if approve:
+        keys = [content.key for content in contents]
+        draft.examples.filter(key__in=keys, approved_at=None).update(approved_at=Now(), approved_by=actor)
+    audit.record(
+        dataset.project, actor, "dataset.examples_added", dataset.slug, by="key", count=sum(changed), approved=approve
+    )
+    return sum(changed), len(changed) - sum(changed)
+
+
+def _put(draft: DatasetVersion, content: Content, *, label: Label | None = None) -> tuple[Example, bool]:
+    """The example with this content, and whether the draft changed. Changed content must be approved anew."""
+    existing = draft.examples.filter(key=content.key).first()
+    if existing is None:
+        return Example.objects.create(version=draft, key=content.key, label=label, **content.columns()), True
+    same = all(getattr(existing, name) == value for name, value in content.columns().items())
+    if same or (label is not None and existing.label_id == label.pk):
+        return existing, False
+    for name, value in content.columns().items():
+        setattr(existing, name, value)
+    existing.label, existing.approved_at, existing.approved_by = label, None, None
+    existing.save(update_fields=[*content.columns(), "label", "approved_at", "approved_by"])
+    return existing, True
+
+
+@transaction.atomic
+def approve(example: Example, *, actor: User) -> bool:
+    """Lets an example into the next version; returns whether it was waiting for that.
+
+    409 if its version is frozen, or if the label it came from was taken back since.
+    """
+    draft = _locked_draft(example)
+    label = Label.objects.filter(pk=example.label_id).first() if example.label_id else None
+    if label is not None and label.superseded_at is not None:
+        raise ApiError(409, "label_superseded", "The label behind this example was taken back. Remove it instead.")
+    done = draft.examples.filter(pk=example.pk, approved_at=None).update(approved_at=Now(), approved_by=actor)
+    return bool(done)
+
+
+@transaction.atomic
+def approve_all(dataset: Dataset, *, actor: User) -> int:
+    """Approves every waiting example of the draft whose label still stands; returns how many."""
+    _lock(dataset)
+    waiting = Example.objects.filter(version__dataset=dataset, version__frozen_at=None, approved_at=None)
+    return waiting.exclude(label__superseded_at__isnull=False).update(approved_at=Now(), approved_by=actor)
+
+
+@transaction.atomic
+def remove(example: Example, *, actor: User) -> None:
+    """Takes an example out of the draft: a proposal is rejected, an approved one is not in the next version."""
+    draft = _locked_draft(example)
+    draft.examples.filter(pk=example.pk).delete()
+    audit.record(
+        draft.dataset.project, actor, "example.removed", f"{draft.dataset.slug}@{draft.number}", key=example.key
+    )
+
+
+@transaction.atomic
+def edit_expected(
+    example: Example, *, actor: User, output: str | None = None, assertions: list[dict[str, str]] | None = None
+) -> Example:
+    """Changes what the answer should be. The example waits for approval again, and says that it was edited."""
+    draft = _locked_draft(example)
+    example = draft.examples.get(pk=example.pk)
+    expected = dict(example.expected)
+    if output is not None:
+        expected["output"] = output
+    if assertions is not None:
+        expected["assertions"] = assertions
+    if expected == example.expected:
+        return example
+    example.expected = expected
+    example.provenance = {**example.provenance, "edited": True}
+    example.approved_at = example.approved_by = None
+    example.save(update_fields=["expected", "provenance", "approved_at", "approved_by"])
+    audit.record(
+        draft.dataset.project, actor, "example.edited", f"{draft.dataset.slug}@{draft.number}", key=example.key
+    )
+    return example
+
+
+@transaction.atomic
+def freeze(dataset: Dataset, *, actor: User | None, note: str = "") -> DatasetVersion:
+    """Freezes the approved examples of the draft under the next number, with a checksum.
+
+    What is not approved moves on to the next draft; where it would have changed an example of the last version,
+    this version keeps the old one. 409 if nothing is approved, or nothing changed since the last version.
+    """
+    if len(note) > MAX_NOTE:
+        raise invalid("/note", f"At most {MAX_NOTE} characters.")
+    _lock(dataset)
+    draft, last = _draft(dataset), latest_frozen(dataset)
+    if draft is None:
+        raise ApiError(409, "unchanged", "There is no draft to freeze: nothing was proposed since the last version.")
+    waiting = _set_aside(draft, last)
+    checksum, count = lines.checksum(draft)
+    if count == 0:
+        raise ApiError(409, "empty", "No example is approved yet.")
+    if last is not None and last.checksum == checksum:
+        raise ApiError(409, "unchanged", f"Nothing changed since version {last.number}.")
+    DatasetVersion.objects.filter(pk=draft.pk).update(
+        frozen_at=Now(), frozen_by=actor, checksum=checksum, count=count, note=note
+    )
+    if waiting:
+        _take_up(draft_of(dataset), waiting)
+    place = f"{dataset.slug}@{draft.number}"
+    audit.record(dataset.project, actor, "dataset.frozen", place, by="key", checksum=checksum, count=count)
+    webhooks.emit(
+        dataset.project,
+        "dataset.frozen",
+        {"dataset": dataset.slug, "version": draft.number, "count": count, "checksum": checksum},
+    )
+    return DatasetVersion.objects.get(pk=draft.pk)
+
+
+def latest_frozen(dataset: Dataset) -> DatasetVersion | None:
+    """The newest frozen version."""
+    return dataset.versions.filter(frozen_at__isnull=False).order_by("-number").first()
+
+
+def withdraw(label_ids: list[int]) -> int:
+    """Takes proposals back out of their drafts whose label no longer stands. What a person approved stays."""
+    waiting = Example.objects.filter(label_id__in=label_ids, approved_at=None, version__frozen_at=None)
+    with transaction.atomic():
+        datasets = sorted(set(waiting.values_list("version__dataset_id", flat=True)))
+        list(Dataset.objects.select_for_update().filter(pk__in=datasets).order_by("pk"))
+        return waiting.delete()[0]
+
+
+def _lock(dataset: Dataset) -> None:
+    Dataset.objects.select_for_update().get(pk=dataset.pk)
+
+
+def _draft(dataset: Dataset) -> DatasetVersion | None:
+    return dataset.versions.filter(frozen_at=None).first()
+
+
+def _locked_draft(example: Example) -> DatasetVersion:
+    """The draft this example is in, with its dataset locked; 409 if it is frozen by now."""
+    dataset = Dataset.objects.select_for_update().get(versions__examples=example)
+    draft = _draft(dataset)
+    if draft is None or not draft.examples.filter(pk=example.pk).exists():
+        raise ApiError(409, "frozen", "This version is frozen and does not change any more.")
+    return draft
+
+
+_INHERITED = [*lines.COLUMNS, "label_id", "approved_at", "approved_by_id"]
+
+
+def _copy_examples(source: DatasetVersion, target: DatasetVersion, keys: list[str] | None = None) -> None:
+    """Copies inside the database: a version may hold 100,000 examples of which Python need not see one."""
+    columns = ", ".join(_INHERITED)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO evals_example (version_id, {columns}) SELECT %s, {columns} FROM evals_example"  # noqa: S608
+            " WHERE version_id = %s AND (%s::text[] IS NULL OR key = ANY(%s::text[]))",
+            [target.pk, source.pk, keys, keys],
+        )
+
+
+def _set_aside(draft: DatasetVersion, last: DatasetVersion | None) -> list[dict[str, Any]]:
+    """Takes the unapproved examples out of the draft and returns their values; unapproved changes are undone."""
+    unapproved = draft.examples.filter(approved_at=None)
+    waiting = list(unapproved.values(*lines.COLUMNS, "label_id"))
+    unapproved.delete()
+    if last is not None and waiting:
+        _copy_examples(last, draft, [row["key"] for row in waiting])
+    return waiting
+
+
+def _take_up(draft: DatasetVersion, waiting: list[dict[str, Any]]) -> None:
+    draft.examples.filter(key__in=[row["key"] for row in waiting]).delete()
+    Example.objects.bulk_create([Example(version=draft, **row) for row in waiting], batch_size=500)
