@@ -13,6 +13,8 @@ from projects import keys
 from projects.models import Membership, Project, Role, User
 from tests.factories import ProjectFactory, UserFactory
 
+pytest_plugins = ["tests.fakes.fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def _fresh_key_cache() -> Iterator[None]:
