@@ -1,3 +1,5 @@
+"""Addresses of queues, review, and one's own labels."""
+
 from django.urls import URLPattern
 
 app_name = "annotations"

@@ -1,0 +1,168 @@
+"""The review screen: take the next item, label it, keep the draft, skip it, give it back.
+
+Opening ``…/review/`` leases the next item although it is a GET. A lease is not a change of data: it ends by
+itself, repeating the request gives the same item again, and nothing that anybody wrote is touched. So the
+address can be bookmarked and sent to a colleague, who then gets an item of her own.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from annotations import claims, labelling, queries
+from annotations.models import Claim, Queue, Task
+from annotations.views.screen import SKIP_REASONS, Values, body_of, context_of, says_something
+from projects.access import ProjectRequest, Right, project_view
+from projects.errors import ApiError
+
+
+def own_claim(request: ProjectRequest, token: UUID) -> Claim:
+    """This person's claim in this project, live or ended."""
+    return get_object_or_404(
+        Claim.objects.select_related("task__queue", "task__interaction"),
+        token=token, reviewer=request.user, task__project=request.project,
+    )  # fmt: skip
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """A token from a query or a form; None where it cannot be one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def show(request: ProjectRequest, claim: Claim, **extra: object) -> HttpResponse:
+    """The whole page, or its parts for a page that is open already."""
+    status = extra.pop("status", 200)
+    template = "annotations/_review_parts.html" if request.htmx else "annotations/review.html"
+    return render(request, template, context_of(request, claim, **extra), status=status)  # type: ignore[arg-type]
+
+
+def go_on(request: ProjectRequest, queue: Queue) -> HttpResponseBase:
+    """The next item of the queue; without scripts by way of its page."""
+    page = reverse("annotations:review", args=[request.project.slug, queue.slug])
+    if not request.htmx:
+        return redirect(page)
+    claim = claims.claim_next(user=request.user, queue=queue)
+    return show(request, claim) if claim else HttpResponseClientRedirect(page)
+
+
+@require_GET
+@project_view(Right.REVIEW)
+def review(request: ProjectRequest, queue: str) -> HttpResponseBase:
+    """The item named by ``?claim=`` where it is still this person's, else the next one, else why there is none."""
+    line = get_object_or_404(Queue, project=request.project, slug=queue)
+    claim = _live_claim(request) or claims.claim_next(user=request.user, queue=line)
+    if claim is not None:
+        return show(request, claim)
+    rows = queries.queue_overview(request.project, request.user)
+    context = {
+        "section": "queues",
+        "queue": line,
+        "why": claims.why_empty(user=request.user, queue=line),
+        "done_today": queries.my_progress(request.project, request.user),
+        "other": next((row for row in rows if row.open and row.queue != line), None),
+    }
+    return render(request, "annotations/queue_empty.html", context)
+
+
+def _live_claim(request: ProjectRequest) -> Claim | None:
+    token = uuid_or_none(request.GET.get("claim", ""))
+    return claims.heartbeat(user=request.user, token=own_claim(request, token).token) if token else None
+
+
+@require_POST
+@project_view(Right.REVIEW)
+def claim_label(request: ProjectRequest, token: UUID) -> HttpResponseBase:
+    """Stores the label and goes on. What does not fit comes back with every word still in place."""
+    claim = own_claim(request, token)
+    output = claim.task.interaction.output
+    body = body_of(request.POST, output)
+    try:
+        submission = labelling.parse_submission(request.project, body)
+        outcome = labelling.submit(user=request.user, token=token, submission=submission)
+    except ApiError as error:
+        faults = {detail["path"].split("/")[1]: detail["message"] for detail in error.details}
+        values, errors = Values.of(body, output), faults or {"": error.message}
+        return show(request, claim, values=values, errors=errors, status=error.status_code)
+    if outcome.status == "surplus":
+        messages.warning(request, "Your reservation had ended. Your label is kept, but it does not count.")
+    else:
+        messages.success(request, f"Saved: {_in_words(outcome.annotation)}.", extra_tags="undo")
+    return go_on(request, claim.task.queue)
+
+
+def _in_words(annotation: labelling.Annotation) -> str:
+    verdict = annotation.get_verdict_display()
+    return f"{verdict}, {annotation.primary_category}" if annotation.primary_category else verdict
+
+
+@require_POST
+@project_view(Right.REVIEW)
+def claim_draft(request: ProjectRequest, token: UUID) -> HttpResponse:
+    """Keeps what has been entered so far and extends the lease; 409 once the lease is gone."""
+    claim = own_claim(request, token)
+    kept = claims.save_draft(user=request.user, token=token, draft=body_of(request.POST, claim.task.interaction.output))
+    return _lease(kept)
+
+
+@require_POST
+@project_view(Right.REVIEW)
+def claim_heartbeat(request: ProjectRequest, token: UUID) -> HttpResponse:
+    """Extends the lease of somebody who is reading."""
+    return _lease(claims.heartbeat(user=request.user, token=own_claim(request, token).token))
+
+
+def _lease(claim: Claim | None) -> HttpResponse:
+    if claim is None:
+        return JsonResponse({"lost": True}, status=409)
+    return JsonResponse({"seconds": max(0, int((claim.expires_at - timezone.now()).total_seconds()))})
+
+
+@require_POST
+@project_view(Right.REVIEW)
+def claim_skip(request: ProjectRequest, token: UUID) -> HttpResponseBase:
+    """Passes the item to somebody else, with a reason."""
+    claim = own_claim(request, token)
+    reason = request.POST.get("reason", "")
+    if reason not in dict(SKIP_REASONS):
+        raise Http404("No such reason")
+    claims.skip(user=request.user, token=token, reason=reason)
+    messages.success(request, "Skipped. Somebody else will see it.")
+    return go_on(request, claim.task.queue)
+
+
+@require_POST
+@project_view(Right.REVIEW)
+def claim_release(request: ProjectRequest, token: UUID) -> HttpResponseBase:
+    """Leaves review. An item on which nothing was written goes back at once; else draft and lease stay."""
+    claim = own_claim(request, token)
+    body = body_of(request.POST, claim.task.interaction.output)
+    if says_something(body):
+        claims.save_draft(user=request.user, token=token, draft=body)
+    else:
+        claims.release(user=request.user, token=token)
+    return redirect("annotations:queue-list", request.project.slug)
+
+
+@require_POST
+@project_view(Right.REVIEW)
+def task_claim(request: ProjectRequest, pk: int) -> HttpResponseBase:
+    """Takes back an item whose reservation ran out, where it is still free."""
+    task = get_object_or_404(Task.objects.select_related("queue"), pk=pk, project=request.project)
+    claim = claims.claim_task(user=request.user, task=task)
+    if claim is not None:
+        return show(request, claim)
+    if request.htmx:
+        return JsonResponse({"lost": True}, status=409)
+    messages.warning(request, "Somebody else has this item now. Here is the next one.")
+    return redirect("annotations:review", request.project.slug, task.queue.slug)

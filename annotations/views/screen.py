@@ -1,0 +1,292 @@
+"""What the review screen shows of a claim, ready for its template: turns, sources, signals, and the form's values."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from django.http import QueryDict
+from django.utils import timezone
+
+from annotations import queries
+from annotations.models import Claim, FailureMode, Task, Verdict
+from feedback.models import Feedback, Interaction, Score, Span, text_of
+from projects.access import ProjectRequest
+from projects.rendering import WordDiff, word_diff
+
+SEVERITIES = ((1, "Harm"), (2, "Major"), (3, "Minor"), (4, "Nit"))
+SKIP_REASONS = (
+    ("not_my_field", "Not my field"),
+    ("unclear", "Unclear"),
+    ("personal_data", "Personal data"),
+    ("too_long", "Too long"),
+    ("own_answer", "I wrote the answer"),
+)
+# Faults that are shown at their control; others stand on top of the form.
+AT_CONTROL = frozenset({"verdict", "primary_category", "categories", "severity", "desired_output", "note"})
+_SPEAKERS = {"user": ("User", "user"), "assistant": ("Assistant", "bot"), "tool": ("Tool", "tool")}
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_BEHAVIOUR = {
+    "copied": ("copy", "Copied the answer"),
+    "regenerated": ("retry", "Asked for another answer"),
+    "rephrased": ("retry", "Asked again in other words"),
+    "abandoned": ("stop", "Left the conversation"),
+    "edited": ("pencil", "Edited the answer"),
+    "escalated": ("flag", "Asked for a person"),
+}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message: who speaks, what is said, which tools are called. Instructions and results are folded."""
+
+    kind: str
+    name: str
+    icon: str
+    text: str
+    folded: bool = False
+    calls: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document the assistant was given."""
+
+    title: str
+    place: str
+    text: str
+    score: str
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What the user did next, or what a machine said of the answer."""
+
+    icon: str
+    text: str
+    quote: str = ""
+    machine: bool = False
+    value: str = ""
+
+
+@dataclass
+class Values:
+    """What stands in the form: from a draft, from what was just posted, or fresh."""
+
+    verdict: str = ""
+    pressed: list[str] = field(default_factory=list)
+    severity: int | None = None
+    desired: str = ""
+    note: str = ""
+    golden: bool = False
+    submission_id: str = ""
+
+    @classmethod
+    def of(cls, body: dict[str, Any], output: str) -> Values:
+        """From a body in the shape of a submission. An answer that is not named is the model's, unchanged."""
+        primary, others = body.get("primary_category"), body.get("categories")
+        severity = body.get("severity")
+        return cls(
+            verdict=str(body.get("verdict") or ""),
+            pressed=[str(slug) for slug in [primary, *(others if isinstance(others, list) else [])] if slug],
+            severity=severity if isinstance(severity, int) else None,
+            desired=_lines(str(body.get("desired_output", output))),
+            note=str(body.get("note") or ""),
+            golden=bool(body.get("golden")),
+            submission_id=str(body.get("submission_id") or uuid4()),
+        )
+
+
+def body_of(post: QueryDict, output: str) -> dict[str, Any]:
+    """The posted form in the shape of a submission (contract of the API).
+
+    The failure modes come in the order in which they were chosen; the first is the primary one. Without
+    scripts there is no such order, and that of the page counts. A pass has neither failure modes nor severity.
+    The desired answer is left out where it is the model's.
+    """
+    checked = post.getlist("categories")
+    ordered = [slug for slug in post.get("order", "").split(",") if slug in checked]
+    pressed = list(dict.fromkeys([*ordered, *checked]))
+    body: dict[str, Any] = {
+        "submission_id": post.get("submission_id", ""),
+        "verdict": post.get("verdict", ""),
+        "note": _lines(post.get("note", "")),
+        "golden": "golden" in post,
+        "suggestion_seen": "suggestion_seen" in post,
+    }
+    if body["verdict"] != Verdict.PASS:
+        if pressed:
+            body |= {"primary_category": pressed[0], "categories": pressed[1:]}
+        if post.get("severity", "").isdecimal():
+            body["severity"] = int(post["severity"])
+    desired = _lines(post.get("desired_output", ""))
+    if "desired_output" in post and desired != _lines(output):
+        body["desired_output"] = desired
+    if re.fullmatch(r"\d{1,6}", post.get("seconds", "")):
+        body["seconds"] = int(post["seconds"])
+    return body
+
+
+def says_something(body: dict[str, Any]) -> bool:
+    """Whether the reviewer has entered anything yet."""
+    return any(
+        body.get(name) for name in ("verdict", "primary_category", "severity", "note", "golden")
+    ) or "desired_output" in body  # fmt: skip
+
+
+def context_of(
+    request: ProjectRequest, claim: Claim, *, values: Values | None = None, errors: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Everything the review screen needs. A blind queue shows neither reasons nor signals nor the model."""
+    task = claim.task
+    interaction, queue = task.interaction, task.queue
+    values = values or Values.of(claim.draft or {}, interaction.output)
+    signals = [] if queue.blind else [*_feedback(interaction), *_scores(interaction)]
+    return {
+        "claim": claim,
+        "task": task,
+        "queue": queue,
+        "interaction": interaction,
+        "language": interaction.language if _LANGUAGE.fullmatch(interaction.language) else "",
+        "turns": [_turn(message) for message in interaction.messages],
+        "sources": [_source(document) for document in interaction.documents],
+        "steps": _steps(interaction),
+        "answer_calls": _answer_calls(interaction),
+        "signals": signals,
+        "suggestion_seen": any(signal.machine for signal in signals),
+        "values": values,
+        "diff": _diff(interaction.output, values.desired),
+        "errors": errors or {},
+        "shown_errors": AT_CONTROL,
+        "categories": _categories(request, values),
+        "severities": SEVERITIES,
+        "skip_reasons": list(enumerate(SKIP_REASONS, start=1)),
+        "lease_seconds": max(0, int((claim.expires_at - timezone.now()).total_seconds())),
+        "done_today": queries.my_progress(request.project, request.user),
+        "waiting": queue.tasks.filter(state=Task.State.OPEN).count(),
+    }
+
+
+def _lines(text: str) -> str:
+    """Browsers post line ends as CR LF; texts are compared and kept with LF."""
+    return text.replace("\r\n", "\n")
+
+
+def _diff(output: str, desired: str) -> WordDiff:
+    return word_diff(_lines(output), desired)
+
+
+def _categories(request: ProjectRequest, values: Values) -> list[dict[str, Any]]:
+    modes = FailureMode.objects.filter(project=request.project, retired_at=None)
+    return [
+        {"mode": mode, "checked": mode.slug in values.pressed, "first": values.pressed[:1] == [mode.slug]}
+        for mode in modes
+    ]
+
+
+def _turn(message: object) -> Turn:
+    if not isinstance(message, dict):
+        return Turn("other", "Message", "comment", str(message))
+    role = str(message.get("role") or "")
+    text = text_of(message.get("content"))
+    if role in {"system", "developer"}:
+        return Turn("system", "Instructions", "doc", text, folded=True)
+    name, icon = _SPEAKERS.get(role, (role.title() or "Message", "comment"))
+    if role == "tool":
+        called = str(message.get("name") or "")
+        return Turn("tool", f"{name} {called}".strip(), icon, text, folded=True)
+    return Turn("user" if role == "user" else "earlier", name, icon, text, calls=_calls(message))
+
+
+def _calls(message: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Name and arguments of each tool call, in the shapes of OpenAI and of OpenTelemetry."""
+    calls = []
+    for call in message.get("tool_calls") or []:
+        if isinstance(call, dict):
+            function = call.get("function") if isinstance(call.get("function"), dict) else call
+            calls.append((str(function.get("name") or "tool"), _pretty(function.get("arguments"))))
+    return tuple(calls)
+
+
+def _answer_calls(interaction: Interaction) -> list[tuple[str, str]]:
+    messages = interaction.output_messages or []
+    return [call for message in messages if isinstance(message, dict) for call in _calls(message)]
+
+
+def _pretty(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _source(document: object) -> Source:
+    if not isinstance(document, dict):
+        return Source(title="Document", place="", text=str(document), score="")
+    metadata = document.get("metadata")
+    place = metadata.get("section", "") if isinstance(metadata, dict) else ""
+    score = document.get("score")
+    return Source(
+        title=str(document.get("title") or document.get("id") or "Untitled"),
+        place=str(place),
+        text=text_of(document.get("content")),
+        score=f"{score:.2f}" if isinstance(score, int | float) else "",
+    )
+
+
+def _steps(interaction: Interaction) -> list[dict[str, Any]]:
+    """What tools were called and what came back; the failed ones stand open."""
+    tools = interaction.spans.filter(kind=Span.Kind.TOOL).order_by("started_at", "id")[:20]
+    return [
+        {
+            "name": span.name,
+            "failed": span.status == Interaction.Status.ERROR,
+            "input": _pretty(span.input),
+            "output": _pretty(span.output),
+        }
+        for span in tools
+    ]
+
+
+def _feedback(interaction: Interaction) -> list[Signal]:
+    rows = interaction.feedback.filter(superseded_at=None).order_by("created_at", "id")[:50]
+    return [signal for row in rows if (signal := _said(row)) is not None]
+
+
+def _said(row: Feedback) -> Signal | None:
+    kind, quote = row.kind, row.comment or row.correction
+    if kind == Feedback.Kind.THUMBS and row.number:
+        return Signal("thumb-up", "Thumbs-up", quote) if row.number > 0 else Signal("thumb-down", "Thumbs-down", quote)
+    if kind == Feedback.Kind.RATING and row.number is not None:
+        return Signal("star", f"Rated {row.number:g} of {row.scale or 5:g}", quote)
+    if kind == Feedback.Kind.CATEGORY:
+        return Signal("tag", "Chose", row.label)
+    if kind == Feedback.Kind.COMMENT:
+        return Signal("comment", "Comment", quote)
+    if kind == Feedback.Kind.CORRECTION:
+        return Signal("pencil", "Correction", row.correction or row.comment)
+    if kind == Feedback.Kind.REPORT:
+        return Signal("flag", "Reported", quote)
+    if kind == Feedback.Kind.IMPLICIT:
+        icon, text = _BEHAVIOUR.get(row.label, ("dot", row.label))
+        return Signal(icon, text)
+    return None
+
+
+def _scores(interaction: Interaction) -> list[Signal]:
+    """The newest score of each name, with its explanation."""
+    newest: dict[str, Score] = {}
+    for score in interaction.scores.order_by("created_at", "id")[:100]:
+        newest[score.name] = score
+    return [
+        Signal(
+            icon="gauge",
+            text=score.name.replace("_", " "),
+            quote=score.explanation,
+            machine=True,
+            value=score.label or ("" if score.value is None else f"{score.value:.2f}"),
+        )
+        for score in newest.values()
+    ]

@@ -1,0 +1,132 @@
+"""A real Chromium against a live server. Without a browser on the machine these tests say so and are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db.models.functions import Now
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from annotations.models import FailureMode, Queue, Task
+from feedback.models import Feedback, Interaction
+from projects.models import Project, User
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+WAIT = 5_000  # ms; what is not there by then does not come
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine: the browser tests need one (apt-get install chromium)")
+    # Playwright's own loop runs in this thread; Django would take it for an async view that touches the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """One browser window of one person, and what went wrong in it."""
+
+    def __init__(self, context: BrowserContext, page: Page, base: str) -> None:
+        self.context, self.page, self.base = context, page, base
+        self.problems: list[str] = []
+        self.foreign: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda line: self.problems.append(line.text) if line.type == "error" else None)
+        page.on("request", self._note)
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith((self.base, "data:")):
+            self.foreign.append(request.url)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+
+@pytest.fixture
+def visit(chromium: Browser, live_server: Any, people: dict[str, User]) -> Iterator[Callable[..., Visitor]]:
+    """``visit("reviewer")``: a window with this person signed in; options are those of a browser context."""
+    contexts = []
+
+    def make(who: str | None, **options: Any) -> Visitor:
+        context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        contexts.append(context)
+        context.set_default_timeout(WAIT)
+        if who is not None:
+            client = Client()
+            client.force_login(people[who])
+            cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value}
+            context.add_cookies([{**cookie, "domain": urlsplit(live_server.url).hostname, "path": "/"}])
+        return Visitor(context, context.new_page(), live_server.url)
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def project(transactional_db: None, project: Project) -> Project:
+    """As everywhere, but committed, so that the live server sees it."""
+    return project
+
+
+@pytest.fixture
+def queue(project: Project) -> Queue:
+    return Queue.objects.get(project=project, slug="negative-feedback")
+
+
+@pytest.fixture
+def wait_in(queue: Queue) -> Callable[..., Task]:
+    """Puts an interaction with a thumbs-down into the queue, each later than the one before."""
+
+    def put(name: str, **fields: Any) -> Task:
+        place = Task.objects.count()
+        interaction = Interaction.objects.create(
+            **{
+                "project": queue.project,
+                "external_id": name,
+                "created_at": timezone.now(),
+                "messages": [{"role": "user", "content": f"Question of {name}?"}],
+                "output": f"Answer of {name}.",
+                "fingerprint": b"x" * 32,
+                **fields,
+            }
+        )
+        Feedback.objects.create(
+            project=queue.project, interaction=interaction, interaction_external_id=name, kind="thumbs", number=-1,
+            comment="wrong fee", fingerprint=b"x" * 32, created_at=timezone.now(),
+        )  # fmt: skip
+        return Task.objects.create(
+            project=queue.project, queue=queue, interaction=interaction, lane="risk", score=50,
+            due_at=Now() + timedelta(hours=1 + place), reasons=[],
+        )  # fmt: skip
+
+    return put
+
+
+@pytest.fixture
+def modes(project: Project) -> dict[str, FailureMode]:
+    return {mode.digit: mode for mode in FailureMode.objects.filter(project=project)}
