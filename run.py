@@ -40,7 +40,7 @@ def main(arguments):
     if command == "up":
         # Compiled modules are kept in the tree: without them every process compiles Django at every start.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        hand_over("-m", "reviewhub.cli", "run", *arguments)
+        hand_over("-P", "-m", "reviewhub.cli", "run", *arguments)  # -P: not what lies in the caller's folder
     elif command == "test":
         os.chdir(ROOT)
         chosen = any(argument.startswith(("-n", "--numprocesses", "-p")) for argument in arguments)
@@ -106,7 +106,7 @@ def make_environment():
         path.write(f"{ROOT}\n{os.path.join(ROOT, 'client')}\n")
     script = os.path.join(VENV, "bin", "reviewhub")
     with open(script, "w") as handle:
-        handle.write('#!/bin/sh\nexec "$(dirname "$0")/python" -m reviewhub.cli "$@"\n')
+        handle.write('#!/bin/sh\nexec "$(dirname "$0")/python" -P -m reviewhub.cli "$@"\n')
     os.chmod(script, 0o755)  # noqa: S103  # a program
 
 

@@ -14,8 +14,11 @@ from collections.abc import Sequence
 from enum import Enum
 
 import django
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.management import call_command
 
+from reviewhub.runner import database
 from reviewhub.runner.embedded import running_database
 from reviewhub.runner.home import CannotStart
 
@@ -154,9 +157,23 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             stack.enter_context(running_database(arguments.command, alone=needs is Needs.ALONE))
         if needs in {Needs.DJANGO, Needs.ALONE}:
             django.setup()
+            if arguments.command not in {"migrate", "check", "restore"}:
+                _migrate_embedded()
         name = "import_" if arguments.command == "import" else arguments.command.replace("-", "_")
         code: int = importlib.import_module(f"reviewhub.commands.{name}").handle(arguments)
         return code
+
+
+def _migrate_embedded() -> None:
+    """A database that a command has just made is empty. One that others run is brought forward by them."""
+    with contextlib.closing(database.connect(settings.DATABASE_URL)) as connection:
+        waiting = database.waiting_migrations(connection, settings.INSTALLED_APPS)
+    if waiting and settings.EMBEDDED_DATABASE:
+        call_command("migrate", interactive=False, verbosity=0)
+    elif waiting:
+        raise CannotStart(
+            f"{len(waiting)} migrations are not applied ({waiting[0]}, …). Run `reviewhub migrate` first."
+        )
 
 
 if __name__ == "__main__":

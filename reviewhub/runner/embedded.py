@@ -24,9 +24,9 @@ def running_database(what: str, *, alone: bool = False) -> Iterator[None]:
 
     Enter it before the settings are read. ``alone`` refuses to share: raises InUse while Review Hub runs.
     """
-    if env.text("DATABASE_URL"):
-        with contextlib.closing(database.connect(env.text("DATABASE_URL"))):
-            pass
+    if url := env.text("DATABASE_URL"):
+        env.database(url)  # says what is wrong with it
+        database.connect(url).close()
         yield
         return
     place = home()
@@ -38,8 +38,7 @@ def running_database(what: str, *, alone: bool = False) -> Iterator[None]:
         except InUse as taken:
             if alone or taken.holder.get("what") != "run":
                 raise
-            with contextlib.closing(_connect_while_starting(postgres)):
-                pass
+            _connect_while_starting(postgres).close()
         else:
             process.await_leftovers(place.children)
             stack.callback(postgres.stop)

@@ -20,7 +20,7 @@ from django.conf import settings
 
 from reviewhub.runner import banner, database, embedded, process
 from reviewhub.runner.broker import Broker
-from reviewhub.runner.home import CannotStart, Home
+from reviewhub.runner.home import BASE, CannotStart, Home
 from reviewhub.runner.postgres import Postgres
 
 READY_SECONDS = 60
@@ -178,14 +178,17 @@ class Supervisor:
         self._note()
 
     def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "reviewhub.cli", *arguments]
+        # This code, and nothing of the same name in the folder from which we were called.
+        command = [sys.executable, "-P", "-m", "reviewhub.cli", *arguments]
+        paths = [str(BASE), str(BASE / "client"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
         # A worker is told to drop its tasks: nobody is left to wait for them.
         guard = process.die_with_parent(signal.SIGQUIT if name == "worker" else signal.SIGTERM)
         if self.options.verbose:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=guard)
+            return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, preexec_fn=guard)
         with open(self._log(name), "ab") as log:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=guard
+                command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=guard
             )  # fmt: skip
 
     def _once(self, name: str, *arguments: str) -> None:
