@@ -16,10 +16,11 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "reviewhub-installed")
-LOCKS = {"up": "requirements.lock", "test": "requirements-test.lock"}  # the second holds all of the first
+# Each holds all of those before it, so that an environment for the later serves the earlier too.
+LOCKS = {"up": "requirements.lock", "test": "requirements-test.lock", "dev": "requirements-dev.lock"}
 USAGE = """usage: python3 run.py [up] [options of `reviewhub run`]   install and start Review Hub
        python3 run.py test [options of pytest]           install the test tools and run the tests
-       python3 run.py install [up|test]                  only make the environment
+       python3 run.py install [up|test|dev]              only make the environment
 """
 
 
@@ -36,6 +37,8 @@ def main(arguments):
         sys.stderr.write(f"run.py: unknown command {command!r}\n{USAGE}")
         sys.exit(2)
     kind = (arguments[:1] or ["up"])[0] if command == "install" else command
+    if kind not in LOCKS:
+        sys.exit(f"run.py install: {kind!r} is none of {', '.join(LOCKS)}")
     prepare(kind)
     if command == "up":
         # Compiled modules are kept in the tree: without them every process compiles Django at every start.
@@ -65,8 +68,8 @@ def prepare(kind):
             print(f"Installing Review Hub into {VENV} …", flush=True)
             make_environment()
             install(os.path.join(ROOT, LOCKS[kind]))
-            with open(STAMP, "w") as stamp:  # the test tools include all that a run needs
-                stamp.write("\n".join([wanted] + ([fingerprint("up")] if kind == "test" else [])))
+            with open(STAMP, "w") as stamp:
+                stamp.write("\n".join(fingerprint(each) for each in list(LOCKS)[: list(LOCKS).index(kind) + 1]))
             print(f"Installed in {time.monotonic() - began:.1f} s.", flush=True)
     except (OSError, subprocess.CalledProcessError) as error:
         sys.exit(

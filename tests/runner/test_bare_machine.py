@@ -25,7 +25,7 @@ def clone(tmp_path: Path) -> Path:
     clone = tmp_path / "a clone"
     (clone / "reviewhub").mkdir(parents=True)
     shutil.copy(ROOT / "run.py", clone)
-    for name in ("requirements.lock", "requirements-test.lock", "pyproject.toml"):
+    for name in ("requirements.lock", "requirements-test.lock", "requirements-dev.lock", "pyproject.toml"):
         (clone / name).write_text("# nothing\n")
     (clone / "reviewhub" / "__init__.py").touch()
     (clone / "reviewhub" / "cli.py").write_text(CLI)
