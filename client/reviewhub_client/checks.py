@@ -252,7 +252,7 @@ def _regex(check: Check, expected: Expected, output: str) -> Verdict:
 def _json_schema(check: Check, expected: Expected, output: str) -> Verdict:
     wanted = check.get("schema") or expected.get("schema") or {}
     try:
-        value = json.loads(output)
+        value = json.loads(output, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return False, "is not JSON"
     try:
@@ -260,6 +260,10 @@ def _json_schema(check: Check, expected: Expected, output: str) -> Verdict:
     except schema.BadSchema as error:
         raise BadCheck(f"json_schema: {error}") from None
     return (False, faults[0]) if faults else (True, "")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _numeric(check: Check, expected: Expected, output: str) -> Verdict:

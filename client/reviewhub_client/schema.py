@@ -123,11 +123,11 @@ def _range(value: float, schema: dict[str, Any], place: str) -> Iterator[str]:
 
 def _is(value: Any, wanted: Any) -> bool:
     for name in wanted if isinstance(wanted, list) else [wanted]:
-        if name not in _TYPES:
+        if not isinstance(name, str) or name not in _TYPES:
             raise BadSchema(f"no such type: {name!r}")
         if isinstance(value, bool) != (name == "boolean") or not isinstance(value, _TYPES[name]):
             continue
-        if name != "integer" or value == int(value):
+        if name != "integer" or not isinstance(value, float) or value.is_integer():
             return True
     return False
 
