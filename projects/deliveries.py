@@ -142,10 +142,10 @@ def pause_after(delivery: Delivery) -> timedelta:
 def replay(delivery: Delivery) -> bool:
     """Sends a delivery that has ended once more, with the same message id and a fresh schedule.
 
-    Returns False if it is still on its way.
+    Returns False if it is still on its way, or if its webhook is switched off.
     """
     with transaction.atomic():
-        ended = Delivery.objects.filter(pk=delivery.pk).exclude(delivered_at=None, dead_at=None)
+        ended = Delivery.objects.filter(pk=delivery.pk, webhook__enabled=True).exclude(delivered_at=None, dead_at=None)
         changed = ended.update(
             delivered_at=None, dead_at=None, attempts=0, next_attempt_at=Now(), leased_until=None, last_error=""
         )
