@@ -1,4 +1,19 @@
-from django.urls import URLPattern
+"""Addresses of the intake's API and of the pages that show what came in."""
+
+from django.urls import path
+
+from feedback import api, api_telemetry
+from feedback.views import interactions
 
 app_name = "feedback"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("p/<slug:project>/interactions/", interactions.interaction_list, name="interaction-list"),
+    path("p/<slug:project>/interactions/<int:pk>/", interactions.interaction_detail, name="interaction-detail"),
+    path("api/v1/interactions", api.Interactions.as_view(), name="api-interactions"),
+    path("api/v1/interactions/batch", api.InteractionBatch.as_view(), name="api-interaction-batch"),
+    path("api/v1/interactions/<path:external_id>", api.InteractionDetail.as_view(), name="api-interaction"),
+    path("api/v1/feedback", api.FeedbackView.as_view(), name="api-feedback"),
+    path("api/v1/feedback/batch", api.FeedbackBatch.as_view(), name="api-feedback-batch"),
+    path("api/v1/scores", api.Scores.as_view(), name="api-scores"),
+    path("v1/traces", api_telemetry.Traces.as_view(), name="traces"),
+]

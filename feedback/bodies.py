@@ -1,0 +1,128 @@
+"""Reading bodies: what is too large is refused before it is kept, whatever its length header or its gzip says."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import msgspec
+from django.http import HttpRequest
+
+from feedback import limits
+from projects import strictjson
+from projects.errors import ApiError
+from projects.strictjson import Parsed
+
+CHUNK = 64 * limits.KIB
+JSON = "application/json"
+LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+GZIP = 16 + zlib.MAX_WBITS
+
+
+class _Items(msgspec.Struct):
+    interactions: list[msgspec.Raw] | None = None
+    feedback: list[msgspec.Raw] | None = None
+    scores: list[msgspec.Raw] | None = None
+
+
+def one(request: HttpRequest, limit: int) -> Parsed:
+    """The value of a JSON body of at most ``limit`` bytes. Raises ApiError 400, 413 or 415."""
+    _media_type(request, {JSON})
+    return strictjson.parse(read(request, limit))
+
+
+def many(request: HttpRequest, name: str) -> list[Parsed | ApiError]:
+    """The items of a batch: a JSON array, ``{name: […]}``, or one JSON value a line. A faulty item stands alone."""
+    media_type = _media_type(request, {JSON, *LINES})
+    body = read(request, limits.BATCH_BODY)
+    raw = _lines(body) if media_type in LINES else _elements(body, name)
+    items: list[Parsed | ApiError] = []
+    for text in raw:
+        if len(items) == limits.BATCH_ITEMS:
+            raise ApiError(413, "too_large", f"A batch has at most {limits.BATCH_ITEMS:,} items. Send it in parts.")
+        try:
+            items.append(strictjson.parse(bytes(text)))
+        except ApiError as error:
+            items.append(error)
+    return items
+
+
+def read(request: HttpRequest, limit: int) -> bytes:
+    """The body, inflated if it is gzip, of at most ``limit`` bytes either way."""
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in {"", "identity", "gzip", "x-gzip"}:
+        raise ApiError(415, "unsupported_media_type", "Content-Encoding may be gzip or absent.")
+    if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+        raise _too_large(limit)
+    pieces, size = [], 0
+    for piece in _inflated(request, limit) if encoding.endswith("gzip") else _chunks(request, limit):
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _chunks(request: HttpRequest, limit: int) -> Iterator[bytes]:
+    left = limit + 1
+    while left > 0 and (piece := request.read(min(CHUNK, left))):
+        left -= len(piece)
+        yield piece
+
+
+def _inflated(request: HttpRequest, limit: int) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(GZIP)
+    begun = False
+    try:
+        for piece in _chunks(request, limit):
+            while piece:
+                begun = True
+                yield inflate.decompress(piece, CHUNK)
+                piece = inflate.unconsumed_tail
+                if inflate.eof:  # gzip files may be glued together
+                    piece, inflate, begun = inflate.unused_data, zlib.decompressobj(GZIP), False
+        while begun and (rest := inflate.decompress(b"", CHUNK)):
+            yield rest
+    except zlib.error:
+        raise ApiError(400, "malformed_gzip", "The body is not gzip, although Content-Encoding says so.") from None
+    if begun and not inflate.eof:
+        raise ApiError(400, "malformed_gzip", "The gzip body ends in the middle.")
+
+
+def _media_type(request: HttpRequest, accepted: set[str]) -> str:
+    media_type = (request.content_type or "").lower()
+    if media_type.endswith("+json"):
+        media_type = JSON
+    if media_type not in accepted:
+        raise ApiError(415, "unsupported_media_type", f"Content-Type may be {' or '.join(sorted(accepted))}.")
+    charset = (request.content_params or {}).get("charset", "utf-8").lower()
+    if charset not in {"utf-8", "utf8", "us-ascii"}:
+        raise ApiError(415, "unsupported_media_type", "The charset may only be UTF-8.")
+    return media_type
+
+
+def _elements(body: bytes, name: str) -> list[msgspec.Raw]:
+    try:
+        if body.lstrip()[:1] == b"[":
+            return msgspec.json.decode(body, type=list[msgspec.Raw])
+        items: list[msgspec.Raw] | None = getattr(msgspec.json.decode(body, type=_Items), name)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ApiError(400, "malformed_json", f"The body is not acceptable JSON: {error}") from None
+    if items is None:
+        message = f'Send a list, or {{"{name}": [...]}}.'
+        raise ApiError(422, "invalid", message, [{"path": f"/{name}", "message": message}])
+    return items
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start)
+        end = len(body) if end < 0 else end
+        if line := body[start:end].strip():
+            yield line
+        start = end + 1
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, "too_large", f"The body may have at most {limit:,} bytes, also after decompression.")

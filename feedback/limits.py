@@ -1,0 +1,45 @@
+"""Every limit of the intake, in one place. ``docs/api.md`` lists them; each is tested at n and n + 1.
+
+Sizes are bytes of the body as it would be without compression; lengths are Unicode code points.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# Bodies. Checked while the body is read and inflated, before anything is parsed: 413.
+FEEDBACK_BODY = 256 * KIB
+INTERACTION_BODY = 4 * MIB
+BATCH_BODY = 16 * MIB
+BATCH_ITEMS = 1_000
+
+# Texts: 422 with the path.
+TEXT = 100_000  # a message, an answer, a document
+COMMENT = 10_000  # what an end user writes
+IDENTIFIER = 200
+KEY = 180  # idempotency keys; 20 characters are left for the namespace of publishable keys
+NAME = 200
+SHORT_NAME = 100
+TAG = 200
+
+# Counts: 422 with the path.
+MESSAGES = 1_000
+DOCUMENTS = 200
+SPANS = 1_000
+TAGS = 50
+TOOLS = 200
+METADATA_KEYS = 1_000
+
+# Numbers: 422 with the path.
+TOKENS = 2**53
+MILLISECONDS = 1e12
+COST_USD = 1_000_000  # below this
+
+# A clock outside these years is broken, and its times cannot be read back on every platform.
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+
+# Pages of a list.
+PAGE_SIZE = 50
+PAGE_SIZE_MAX = 200
+SEARCH = 200

@@ -1,0 +1,117 @@
+"""What the published OpenAPI document says of the intake: request bodies straight from the types that check them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+from feedback import limits
+from feedback.filters import EXACT, SIGNALS
+
+_TEXT = {"type": "string"}
+_ERROR = {
+    "type": "object", "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object", "required": ["code", "message"],
+            "properties": {
+                "code": _TEXT, "message": _TEXT,
+                "details": {
+                    "type": "array",
+                    "items": {"type": "object", "properties": {"path": _TEXT, "message": _TEXT}},
+                },
+            },
+        }
+    },
+}  # fmt: skip
+_NOTES = {
+    "replayed": {"type": "boolean", "description": "Was stored before; nothing changed."},
+    "sanitized": {"type": "boolean", "description": "NUL or lone surrogates were replaced by U+FFFD."},
+    "ignored": {"type": "array", "items": _TEXT, "description": "Fields that are not known and not stored."},
+}
+STORED = {"type": "object", "properties": {"id": _TEXT, **_NOTES}}
+RECEIVED = {
+    "type": "object",
+    "properties": {
+        "id": _TEXT, "linked": {"type": "boolean", "description": "False while the interaction is not known."},
+        "received": {"type": "boolean", "description": "All that a publishable key is told."}, **_NOTES,
+    },
+}  # fmt: skip
+WHOLE: dict[str, Any] = {"type": "object", "additionalProperties": True}
+LISTED = {
+    "type": "object",
+    "properties": {"results": {"type": "array", "items": WHOLE}, "next": {"type": "string", "nullable": True}},
+}
+_RESULTS = {
+    "type": "object",
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object", "required": ["index", "status"],
+                "properties": {
+                    "index": {"type": "integer"}, "status": {"type": "integer"}, "id": _TEXT,
+                    "linked": {"type": "boolean"}, "error": _ERROR["properties"]["error"], **_NOTES,  # type: ignore[index]
+                },
+            },
+        }
+    },
+}  # fmt: skip
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same as `key` in the body."
+)
+_REFUSALS: dict[int, Any] = {
+    400: OpenApiResponse(_ERROR, "Not JSON, or not gzip"), 401: OpenApiResponse(_ERROR, "No key, or not a valid one"),
+    403: OpenApiResponse(_ERROR, "The key may not do this"), 413: OpenApiResponse(_ERROR, "Too large"),
+    415: OpenApiResponse(_ERROR, "Not a media type that is read here"),
+    422: OpenApiResponse(_ERROR, "Does not fit; `details` say where"),
+    503: OpenApiResponse(_ERROR, "The database is away: send again after `Retry-After` seconds"),
+}  # fmt: skip
+FILTERS = [
+    *(OpenApiParameter(name, OpenApiTypes.STR, many=True, description="Equals; may be repeated.") for name in EXACT),
+    OpenApiParameter("tag", OpenApiTypes.STR, many=True, description="Has all of these tags."),
+    OpenApiParameter("q", OpenApiTypes.STR, description="Text in the conversation or the answer."),
+    OpenApiParameter("feedback", OpenApiTypes.STR, enum=list(SIGNALS)),
+    OpenApiParameter("since", OpenApiTypes.STR, description="A date or a time, inclusive."),
+    OpenApiParameter("until", OpenApiTypes.STR, description="A date, inclusive, or a time, exclusive."),
+    OpenApiParameter("cursor", OpenApiTypes.STR, description="`next` of the answer before."),
+    OpenApiParameter(
+        "limit", OpenApiTypes.INT, description=f"1 to {limits.PAGE_SIZE_MAX}; {limits.PAGE_SIZE} if absent."
+    ),
+]
+
+
+def body_of(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON Schema of a body, with its parts in place of references."""
+    (schema,), parts = msgspec.json.schema_components([shape], ref_template="{name}")
+    resolved: dict[str, Any] = _resolve(schema, parts)
+    return resolved
+
+
+def _resolve(schema: Any, parts: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_resolve(part, parts) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _resolve(parts[schema["$ref"]], parts)
+    return {name: _resolve(part, parts) for name, part in schema.items()}
+
+
+def posting(shape: type[msgspec.Struct], result: dict[str, Any], *, status: int = 201) -> dict[str, Any]:
+    """``request`` and ``responses`` of a POST that stores one thing once."""
+    responses = {status: result, **({200: result} if status == 201 else {404: _ERROR}), **_REFUSALS}
+    return {"request": {"application/json": body_of(shape)}, "responses": responses}
+
+
+def batch(shape: type[msgspec.Struct], name: str) -> dict[str, Any]:
+    """``request`` and ``responses`` of a batch, in its three forms."""
+    items = {"type": "array", "maxItems": limits.BATCH_ITEMS, "items": body_of(shape)}
+    wrapped = {"type": "object", "required": [name], "properties": {name: items}}
+    return {
+        "request": {"application/json": {"oneOf": [items, wrapped]}, "application/x-ndjson": _TEXT},
+        "responses": {200: _RESULTS, **_REFUSALS},
+    }

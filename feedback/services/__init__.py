@@ -1,0 +1,22 @@
+"""Every change of what came in. The one way to store an interaction, a feedback or a score."""
+
+from feedback.services.batches import FactOutcome
+from feedback.services.interactions import Outcome, amend_interaction, record_interaction, record_interactions
+from feedback.services.rewriting import rewrite_interaction
+from feedback.services.scores import ScoreOutcome, record_score, record_scores
+from feedback.services.votes import FeedbackOutcome, record_feedback, record_feedback_batch
+
+__all__ = [
+    "FactOutcome",
+    "FeedbackOutcome",
+    "Outcome",
+    "ScoreOutcome",
+    "amend_interaction",
+    "record_feedback",
+    "record_feedback_batch",
+    "record_interaction",
+    "record_interactions",
+    "record_score",
+    "record_scores",
+    "rewrite_interaction",
+]

@@ -1,0 +1,45 @@
+"""Telemetry's interactions are made again when late spans arrive; everything else stays as it was written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection, transaction
+
+from feedback import rows
+from feedback.models import Inbox, Interaction, Span
+from feedback.rows import INTERACTION_COLUMNS, SPAN_COLUMNS
+from feedback.services.writing import copy
+from projects import doorbell
+from projects.models import Project
+
+# What people may have added meanwhile (PATCH) is kept.
+_KEPT = {"project_id", "external_id", "outcome", "tags", "metadata"}
+
+
+@transaction.atomic
+def rewrite_interaction(project: Project, pk: int, body: dict[str, Any]) -> bool:
+    """Replaces what telemetry said about an interaction by what it says now; returns whether anything changed.
+
+    Triage looks at it again (an error may have come to light); it is not measured twice.
+    """
+    row = rows.interaction(project.pk, body)
+    interaction = Interaction.objects.select_for_update().only("fingerprint").get(project=project, pk=pk)
+    if bytes(interaction.fingerprint) == row.fingerprint:
+        return False
+    values = {name: value for name, value in zip(INTERACTION_COLUMNS, row.values, strict=True) if name not in _KEPT}
+    assignments = ", ".join(f'"{name}" = %({name})s' for name in values)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE feedback_interaction SET created_at = %(at)s, {assignments} WHERE id = %(pk)s",  # noqa: S608
+            {**values, "at": row.created_at, "pk": pk},
+        )
+    Span.objects.filter(interaction=pk).delete()
+    copy(
+        "feedback_span",
+        ("interaction_id", *SPAN_COLUMNS),
+        ((pk, *columns) for columns in rows.span_values(row.spans)),
+    )
+    Inbox.objects.create(stage=Inbox.Stage.TRIAGE, kind=Inbox.Kind.INTERACTION, project_id=project.pk, object_id=pk)
+    doorbell.ring(f"inbox.{Inbox.Stage.TRIAGE}")
+    return True
