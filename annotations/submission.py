@@ -1,0 +1,226 @@
+"""A reviewer's vote as it is sent, checked: every fault is named with its path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from annotations.models import FailureMode, Verdict
+from annotations.taxonomy import HARM, NIT
+from feedback.models import Interaction, text_of
+from projects.errors import ApiError
+from projects.models import Project
+from projects.strictjson import clean_text
+
+MAX_TEXT, MAX_NOTE, MAX_SPANS, MAX_ASSERTIONS = 100_000, 10_000, 200, 50
+TARGETS = ("output", "document", "message")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One vote. ``seconds`` is how long the reviewer took; spans count Unicode code points of the stored text."""
+
+    submission_id: UUID
+    verdict: str
+    primary: FailureMode | None = None
+    categories: tuple[str, ...] = ()
+    severity: int | None = None
+    spans: tuple[dict[str, Any], ...] = ()
+    desired_output: str = ""
+    note: str = ""
+    assertions: tuple[dict[str, str], ...] = ()
+    golden: bool = False
+    suggestion_seen: bool = False
+    seconds: float | None = None
+    fingerprint: bytes = field(default=b"", compare=False)
+
+
+class _Faults:
+    def __init__(self) -> None:
+        self.found: list[dict[str, str]] = []
+
+    def add(self, path: str, message: str) -> None:
+        self.found.append({"path": path, "message": message})
+
+    def text(self, body: dict[str, Any], name: str, most: int) -> str:
+        value = body.get(name)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            self.add(f"/{name}", "This must be text.")
+            return ""
+        if len(value) > most:
+            self.add(f"/{name}", f"At most {most:,} characters.")
+        return clean_text(value).strip()
+
+    def flag(self, body: dict[str, Any], name: str) -> bool:
+        value = body.get(name, False)
+        if not isinstance(value, bool):
+            self.add(f"/{name}", "This must be true or false.")
+            return False
+        return value
+
+
+def parse_submission(project: Project, body: Any) -> Submission:
+    """The vote in a body of CONTRACT shape; ApiError 422 with all faults at once.
+
+    A verdict is needed; a fail needs a failure mode or a note that says what is wrong; harm needs a note or a
+    marked passage. A pass drops failure modes and severity: there is nothing wrong that they could describe.
+    """
+    if not isinstance(body, dict):
+        raise ApiError(422, "invalid", "The body must be an object.", [{"path": "/", "message": "Not an object."}])
+    faults = _Faults()
+    submission_id = _uuid(body.get("submission_id"), faults)
+    verdict = body.get("verdict")
+    if verdict not in Verdict.values:
+        faults.add("/verdict", "Choose a verdict: pass, fail or unsure.")
+    failing = verdict == Verdict.FAIL
+    note = faults.text(body, "note", MAX_NOTE)
+    primary, secondary = _categories(project, body, faults) if verdict != Verdict.PASS else (None, ())
+    if failing and primary is None and not note:
+        faults.add("/primary_category", "Say what went wrong: choose a failure mode or write a note.")
+    severity = _severity(body.get("severity"), faults) if verdict != Verdict.PASS else None
+    if severity is None and primary is not None:
+        severity = primary.default_severity
+    spans = _spans(body.get("spans"), faults)
+    if failing and severity == HARM and not spans and not note:
+        faults.add("/note", "Harm needs a note or a marked passage that shows it.")
+    result = {
+        "verdict": verdict,
+        "primary": primary,
+        "categories": secondary,
+        "severity": severity,
+        "spans": spans,
+        "desired_output": faults.text(body, "desired_output", MAX_TEXT),
+        "note": note,
+        "assertions": _assertions(body.get("assertions"), faults),
+        "golden": faults.flag(body, "golden"),
+        "suggestion_seen": faults.flag(body, "suggestion_seen"),
+        "seconds": _seconds(body.get("seconds"), faults),
+    }
+    if faults.found:
+        raise ApiError(422, "invalid", faults.found[0]["message"], faults.found)
+    said = {**result, "primary": primary.slug if primary else None}
+    mark = hashlib.sha256(json.dumps({k: v for k, v in said.items() if k != "seconds"}, sort_keys=True).encode())
+    return Submission(submission_id=submission_id, fingerprint=mark.digest(), **result)  # type: ignore[arg-type]
+
+
+def _uuid(value: Any, faults: _Faults) -> UUID:
+    try:
+        return UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        faults.add("/submission_id", "Send a UUID of your own; sending it again is then the same vote.")
+        return UUID(int=0)
+
+
+def _categories(project: Project, body: dict[str, Any], faults: _Faults) -> tuple[FailureMode | None, tuple[str, ...]]:
+    known = {mode.slug: mode for mode in project.failure_modes.filter(retired_at=None)}
+    wanted = body.get("primary_category") or None
+    others = body.get("categories") or []
+    if not isinstance(others, list):
+        faults.add("/categories", "This must be a list.")
+        others = []
+    slugs: list[str] = []
+    for path, slug in [("/primary_category", wanted), *((f"/categories/{n}", slug) for n, slug in enumerate(others))]:
+        if slug is None:
+            continue
+        if not isinstance(slug, str) or slug not in known:
+            faults.add(path, "There is no such failure mode in this project.")
+        elif slug not in slugs:
+            slugs.append(slug)
+    if not slugs:
+        return None, ()
+    return known[slugs[0]], tuple(slugs[1:])
+
+
+def _severity(value: Any, faults: _Faults) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not HARM <= value <= NIT:
+        faults.add("/severity", "Severity is 1 (harm) to 4 (nit).")
+        return None
+    return value
+
+
+def _seconds(value: Any, faults: _Faults) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e7:
+        faults.add("/seconds", "Seconds are a number from 0.")
+        return None
+    return float(value)
+
+
+def _spans(value: Any, faults: _Faults) -> tuple[dict[str, Any], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or len(value) > MAX_SPANS:
+        faults.add("/spans", f"This must be a list of at most {MAX_SPANS} marks.")
+        return ()
+    marks = []
+    for place, span in enumerate(value):
+        path = f"/spans/{place}"
+        if not isinstance(span, dict) or span.get("target") not in TARGETS:
+            faults.add(path, "A mark has a target: output, document or message.")
+            continue
+        start, end = span.get("start"), span.get("end")
+        if not _whole(start) or not _whole(end) or not 0 <= start < end:  # type: ignore[operator]
+            faults.add(path, "A mark has start and end, whole numbers with start before end.")
+            continue
+        mark = {"target": span["target"], "start": start, "end": end}
+        mark |= {name: span[name] for name in ("ref", "category", "quote") if isinstance(span.get(name), str)}
+        marks.append(mark)
+    return tuple(marks)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _assertions(value: Any, faults: _Faults) -> tuple[dict[str, str], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or len(value) > MAX_ASSERTIONS:
+        faults.add("/assertions", f"This must be a list of at most {MAX_ASSERTIONS}.")
+        return ()
+    result = []
+    for place, entry in enumerate(value):
+        kind = entry.get("type") if isinstance(entry, dict) else None
+        text = entry.get("text") if isinstance(entry, dict) else None
+        if kind not in {"must", "must_not"} or not isinstance(text, str) or not text.strip() or len(text) > MAX_NOTE:
+            faults.add(f"/assertions/{place}", "An assertion has a type, must or must_not, and a text.")
+        else:
+            result.append({"type": kind, "text": clean_text(text).strip()})
+    return tuple(result)
+
+
+def check_marks(submission: Submission, interaction: Interaction) -> None:
+    """Marks lie within the text that they mark, and their quotes are what stands there; ApiError 422 otherwise."""
+    faults = _Faults()
+    for place, span in enumerate(submission.spans):
+        text = _marked_text(span, interaction)
+        if text is None:
+            faults.add(f"/spans/{place}/ref", "There is no such document or message.")
+        elif span["end"] > len(text):
+            faults.add(f"/spans/{place}/end", f"The text has {len(text)} characters.")
+        elif "quote" in span and text[span["start"] : span["end"]] != span["quote"]:
+            faults.add(f"/spans/{place}/quote", "This is not what stands at this place.")
+    if faults.found:
+        raise ApiError(422, "invalid", faults.found[0]["message"], faults.found)
+
+
+def _marked_text(span: dict[str, Any], interaction: Interaction) -> str | None:
+    ref = span.get("ref", "")
+    if span["target"] == "output":
+        return interaction.output
+    if span["target"] == "document":
+        for document in interaction.documents:
+            if str(document.get("id", "")) == ref:
+                return str(document.get("content", ""))
+        return None
+    if ref.isdecimal() and int(ref) < len(interaction.messages):
+        return text_of(interaction.messages[int(ref)].get("content"))
+    return None
