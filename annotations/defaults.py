@@ -27,11 +27,11 @@ QUEUES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 RULES: dict[str, dict[str, Any]] = {
-    "negative-feedback": {"queue": NEGATIVE, "name": "Negative feedback", "condition": {"feedback": "negative"}},
-    "machine-flag": {"queue": FLAGGED, "name": "Low judge score or detector hit", "condition": {"score": "flagged"}},
-    "error": {"queue": FLAGGED, "name": "Error", "condition": {"status": "error"}},
+    "negative-feedback": {"queue": NEGATIVE, "name": "Negative feedback", "condition": {"signal": "negative_feedback"}},
+    "machine-flag": {"queue": FLAGGED, "name": "Low judge score or detector hit", "condition": {"signal": "flagged_score"}},
+    "error": {"queue": FLAGGED, "name": "Error", "condition": {"signal": "error"}},
     "random-sample": {
-        "queue": SAMPLE, "name": "Random sample", "condition": {"always": True}, "rate": SAMPLE_RATE,
+        "queue": SAMPLE, "name": "Random sample", "condition": {"signal": "random"}, "rate": SAMPLE_RATE,
     },
 }  # fmt: skip
 
