@@ -211,6 +211,10 @@ def _no_critical(broken: list[Outcome], rules: Rules) -> Test:
 
 
 def _not_worse(broken: int, fixed: int, pairs: int, rules: Rules) -> Test:
+    """Only a loss closes the gate, so the test for it is one-sided at alpha; "better" is claimed two-sided.
+
+    Without a significant change the gate opens if the interval excludes a loss beyond the margin.
+    """
     p = mcnemar(broken, fixed)
     delta, low, high = difference(broken, fixed, pairs)
     figures: dict[str, float | int | None] = {
@@ -220,8 +224,8 @@ def _not_worse(broken: int, fixed: int, pairs: int, rules: Rules) -> Test:
     name, count = "not worse than the baseline", f"{broken} newly fail, {fixed} newly pass"
     if pairs == 0:
         return Test(name, None, "no example can be compared with the baseline", figures)
-    if broken > fixed and p < rules.alpha:
-        return Test(name, False, f"{count}: worse than the baseline (p = {p:.2g})", figures)
+    if broken > fixed and p / 2 < rules.alpha:
+        return Test(name, False, f"{count}: worse than the baseline (one-sided p = {p / 2:.2g})", figures)
     if broken == 0:
         return Test(name, True, f"{count}: all that the baseline passes is passed", figures)
     if fixed > broken and p < rules.alpha:
@@ -253,9 +257,10 @@ def _reaches(passed: int, least: float, total: int) -> bool:
 
 
 def _change(broken: int, fixed: int, rules: Rules) -> str:
-    if mcnemar(broken, fixed) >= rules.alpha:
-        return "no clear difference"
-    return "worse" if broken > fixed else "better"
+    p = mcnemar(broken, fixed)
+    if broken > fixed and p / 2 < rules.alpha:
+        return "worse"
+    return "better" if fixed > broken and p < rules.alpha else "no clear difference"
 
 
 def _counts(outcomes: Sequence[Outcome], answered: Sequence[Outcome], pairs: Sequence[Outcome]) -> dict[str, int]:

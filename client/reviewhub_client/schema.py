@@ -74,7 +74,7 @@ def _faults(value: Any, schema: Any, root: Any, path: str, depth: int) -> Iterat
 
 
 def _object(value: dict[str, Any], schema: dict[str, Any], root: Any, path: str, depth: int) -> Iterator[str]:
-    known = schema.get("properties") or {}
+    known = schema.get("properties", {})
     if not isinstance(known, dict):
         raise BadSchema("properties is an object")
     for name in _list(schema, "required"):

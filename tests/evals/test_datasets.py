@@ -94,9 +94,9 @@ def test_a_newer_label_replaces_the_content_and_asks_for_approval_again(project:
 
 @pytest.mark.parametrize(("fields", "status"), [({"superseded_at": Now()}, 409), ({"verdict": "unsure"}, 422)])
 def test_what_says_nothing_certain_is_not_proposed(project: Project, fields: dict[str, Any], status: int) -> None:
+    settled = golden.label(project, **fields)
+    settled.refresh_from_db()
     with pytest.raises(ApiError) as refused:
-        settled = golden.label(project, **fields)
-        settled.refresh_from_db()
         datasets.propose(settled)
     assert refused.value.status_code == status
 
