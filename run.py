@@ -47,7 +47,7 @@ def main(arguments):
     elif command == "test":
         os.chdir(ROOT)
         chosen = any(argument.startswith(("-n", "--numprocesses", "-p")) for argument in arguments)
-        hand_over("-m", "pytest", *([] if chosen else ["-n", "2"]), *arguments)
+        hand_over("-m", "pytest", *([] if chosen else ["-n", "2", "--dist", "loadgroup"]), *arguments)
 
 
 def hand_over(*arguments):

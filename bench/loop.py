@@ -170,7 +170,8 @@ def bytes_per_interaction(clone: Clone, key: str, rows: int) -> tuple[float, flo
     items = [
         {
             "id": f"disk-{number}", "session_id": f"s-{number // 4}", "user_id": f"u-{number % 50}",
-            "feature": "billing", "release": "2026.11.2", "provider": "openai", "model": "some-model", "latency_ms": 900 + number % 800,
+            "feature": "billing", "release": "2026.11.2", "provider": "openai", "model": "some-model",
+            "latency_ms": 900 + number % 800,
             "usage": {"input_tokens": 300, "output_tokens": 120},
             "messages": [{"role": "system", "content": text(30)}, {"role": "user", "content": text(20)}],
             "documents": [{"id": f"kb-{number % 90}", "title": "Fees", "content": text(60)}],

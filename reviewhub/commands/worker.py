@@ -36,7 +36,9 @@ def _keep_time() -> None:
     """
     while True:
         try:
-            beat.Service(app, max_interval=1, scheduler_cls=beat.Scheduler, remote_control=False).start()
+            # remote_control: the worker has it already (an argument that the types do not know yet)
+            service = beat.Service(app, max_interval=1, scheduler_cls=beat.Scheduler, remote_control=False)  # type: ignore[call-arg]
+            service.start()
             return
         except Exception:  # the sweepers are what makes a lost message harmless: never without them
             log.exception("the clock stopped; starting it again in 5 s")

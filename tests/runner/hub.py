@@ -90,6 +90,11 @@ class Hub:
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
+    def worker_answers(self) -> bool:
+        """Whether a worker answers through the broker."""
+        words = ["-m", "celery", "-A", "reviewhub.celery", "inspect", "ping", "--timeout", "1"]
+        return subprocess.run([sys.executable, *words], cwd=ROOT, env=self.env, capture_output=True).returncode == 0
+
     def children(self) -> dict[str, int]:
         """The process ids of web, worker, broker and PostgreSQL; each leads a session of its own."""
         return {name: pid for name, (pid, _) in json.loads((self.home / "run" / "children").read_text()).items()}

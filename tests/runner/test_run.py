@@ -38,6 +38,8 @@ def running(hub: Hub) -> Hub:
 
 @pytest.fixture
 def stopped(hub: Hub) -> Hub:
+    if hub.process is None:
+        hub.start()
     if hub.process and hub.process.poll() is None:
         hub.stop()
     return hub
@@ -87,6 +89,19 @@ def test_a_crashed_web_server_is_started_again(running: Hub) -> None:
     assert in_sessions({first}) == []
 
 
+def test_a_crashed_broker_and_database_are_started_again(running: Hub) -> None:
+    for part, told in (("broker", "The broker ended"), ("PostgreSQL", "PostgreSQL ended")):
+        os.kill(running.children()[part], signal.SIGKILL)
+        running.wait_for(told)
+    deadline = time.monotonic() + 20
+    while running.get("/readyz")[0] != 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert running.get("/readyz")[0] == 200
+    while not (answered := running.worker_answers()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert answered
+
+
 def test_kill_9_leaves_no_process_and_loses_no_row(running: Hub) -> None:
     running.bootstrap("before-the-kill")
     sessions = set(running.children().values())
@@ -113,6 +128,7 @@ def test_sigterm_stops_everything_in_order(running: Hub) -> None:
 
 def test_leftovers_of_a_power_cut_are_in_nobodys_way(stopped: Hub) -> None:
     """A lock that names a process id which belongs to somebody else by now, stale sockets, half a first start."""
+    stopped.bootstrap("before-the-cut")
     sockets = Path((stopped.home / "run" / "sockets").read_text())
     (stopped.home / "database" / "postmaster.pid").write_text(f"{os.getpid()}\n{stopped.home / 'database'}\n")
     (sockets / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n")
@@ -124,7 +140,7 @@ def test_leftovers_of_a_power_cut_are_in_nobodys_way(stopped: Hub) -> None:
     (half_made / "PG_VERSION").write_text("18\n")
     stopped.start()
     assert stopped.get("/readyz")[0] == 200
-    assert stopped.bootstrap("before-the-kill")["users"][0]["password"] is None
+    assert stopped.bootstrap("before-the-cut")["users"][0]["password"] is None
 
 
 def test_a_damaged_broker_file_is_put_aside(stopped: Hub) -> None:
