@@ -5,9 +5,11 @@ class EvalsConfig(AppConfig):
     name = "evals"
 
     def ready(self) -> None:
-        """Gives every new project its golden dataset."""
+        """Gives every new project its golden dataset and its first judge."""
         from evals.datasets import create_default_dataset
+        from evals.defaults import create_default_judge
         from projects.services import project_defaults
 
-        if create_default_dataset not in project_defaults:
-            project_defaults.append(create_default_dataset)
+        for make in (create_default_dataset, create_default_judge):
+            if make not in project_defaults:
+                project_defaults.append(make)

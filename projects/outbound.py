@@ -49,6 +49,10 @@ class OutboundTimeout(OutboundFailed):
     """No complete answer before the deadline."""
 
 
+class OutboundTooLarge(OutboundFailed):
+    """More than MAX_BYTES came back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """``headers`` have lower-case names; of repeated ones the last counts."""
@@ -219,7 +223,7 @@ def _exchange(
         raise OutboundFailed("The host answered compressed although that was not asked for.")
     content = response.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise OutboundFailed("The answer is too large.")
+        raise OutboundTooLarge("The answer is too large.")
     if response.length:  # fewer bytes than announced
         raise OutboundFailed("The answer broke off.")
     return Answer(response.status, content, answer)
@@ -338,5 +342,5 @@ class _Reader(io.RawIOBase):
         count = self._sock.recv_into(buffer)
         self._read += count
         if self._read > _MAX_WIRE:
-            raise OutboundFailed("The answer is too large.")
+            raise OutboundTooLarge("The answer is too large.")
         return count

@@ -1,0 +1,346 @@
+"""Judging: the queue of judge jobs, the calls, and the one score that each job ends with.
+
+A job is leased and its attempt counted before the call; the call runs in a thread without a database and
+outside any transaction; the result is stored in one transaction under the job's fence. A worker that is
+killed anywhere leaves a lease that expires and no score. A verdict changes nothing but its score row.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import cast
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from evals import llm
+from evals.judge_prompts import InvalidVerdict, Prompt, Verdict, build, read_verdict
+from evals.llm import Access, ProviderBusy, ProviderError, Reply, UnusableReply
+from evals.models import Judge, JudgeJob
+from feedback import pricing
+from feedback.models import Interaction, Score, text_of
+from feedback.services import record_score
+from projects import connections, doorbell, leases
+from projects.secrets import SecretUnreadable
+
+log = logging.getLogger("reviewhub.judging")
+
+MAX_ATTEMPTS = 5
+# A job that took its worker down with it this often is not given to a fourth.
+MAX_DEATHS = 3
+# Longer than the deadline of a call plus storing it, so that a lease never ends under a live worker.
+LEASE = timedelta(seconds=llm.DEADLINE_SECONDS * 2)
+# 30 s, 2 min, 8 min, 32 min: a provider may be away for half an hour and nothing fails.
+BACKOFF_SECONDS, BACKOFF_FACTOR = 30.0, 4
+# At 500 ms a call this is up to 80 items a second for one judge, and room for a second while its provider hangs.
+CONCURRENCY, CONCURRENCY_OF_ONE = 48, 40
+ROUND_SECONDS = 20.0
+
+
+class NeedsKey(Exception):
+    """The judge cannot call its provider now. The text says what is missing, e.g. "needs a key: OPENAI_API_KEY"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call came to: a verdict, or an error; with the tokens of all replies, used or not."""
+
+    verdict: Verdict | None = None
+    error: str = ""
+    again: bool = False
+    busy: bool = False
+    retry_after: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+# ── Keys ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def access_of(judge: Judge) -> Access:
+    """Address and key for a judge: its connection's, or those of the environment. Raises NeedsKey."""
+    if judge.connection is not None:
+        try:
+            key = connections.key_of(judge.connection)
+        except SecretUnreadable:
+            raise NeedsKey(f"the key of “{judge.connection}” cannot be read; enter it again") from None
+        return Access(judge.connection.kind, judge.connection.base_url, key)
+    name = "ANTHROPIC_API_KEY" if judge.provider == Judge.Provider.ANTHROPIC else "OPENAI_API_KEY"
+    key, base_url = getattr(settings, name), getattr(settings, name.replace("API_KEY", "BASE_URL"))
+    if not key:
+        raise NeedsKey(f"needs a key: {name}")
+    return Access(judge.provider, base_url, key)
+
+
+def missing_key(judge: Judge) -> str:
+    """What the judge lacks, in words; "" when it can work."""
+    try:
+        access_of(judge)
+    except NeedsKey as need:
+        return str(need)
+    return ""
+
+
+# ── Enqueueing ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def enqueue(pairs: list[tuple[Judge, Interaction]], purpose: str) -> int:
+    """Jobs for these pairs; those that exist already are left alone. Returns how many are new; rings after commit."""
+    with transaction.atomic():
+        before = JudgeJob.objects.filter(
+            judge__in={judge.pk for judge, _ in pairs}, interaction__in={item.pk for _, item in pairs}, purpose=purpose
+        ).count()
+        JudgeJob.objects.bulk_create(
+            [
+                JudgeJob(project_id=judge.project_id, judge=judge, interaction=interaction, purpose=purpose)
+                for judge, interaction in pairs
+            ],
+            ignore_conflicts=True,
+            batch_size=1000,
+        )
+        after = JudgeJob.objects.filter(
+            judge__in={judge.pk for judge, _ in pairs}, interaction__in={item.pk for _, item in pairs}, purpose=purpose
+        ).count()
+        doorbell.ring("evals.judge")
+    return after - before
+
+
+def not_judged(judge: Judge) -> QuerySet[Interaction]:
+    """Interactions that this judge version has no job for, newest first: what a backfill would take."""
+    jobs = JudgeJob.objects.filter(judge=judge)
+    return (
+        Interaction.objects.filter(project=judge.project_id, status=Interaction.Status.OK)
+        .exclude(output="")
+        .exclude(pk__in=jobs.values("interaction"))
+        .order_by("-created_at", "-id")
+    )
+
+
+def backfill(judge: Judge, *, limit: int) -> int:
+    """Enqueues the newest ``limit`` interactions that the judge has not seen. Returns how many."""
+    items = list(not_judged(judge).only("id", "external_id")[:limit])
+    return enqueue([(judge, item) for item in items], JudgeJob.Purpose.BACKFILL)
+
+
+def replay(judge: Judge) -> int:
+    """Gives every job of the judge that ended in an error a new life. Returns how many."""
+    with transaction.atomic():
+        count = JudgeJob.objects.filter(judge=judge, finished_at__isnull=False).exclude(error="").update(
+            finished_at=None, error="", attempts=0, leased_until=None, not_before=Now()
+        )  # fmt: skip
+        doorbell.ring("evals.judge")
+    return count
+
+
+# ── Working ──────────────────────────────────────────────────────────────────────────────────────────
+
+_one_round = threading.Lock()
+# Judge id → monotonic time until which this process leaves its provider alone after a 429.
+_paused: dict[int, float] = {}
+
+
+def work(*, seconds: float = ROUND_SECONDS, concurrency: int = CONCURRENCY) -> bool:
+    """Judges what waits, up to ``seconds`` of new claims. Returns whether more is waiting.
+
+    Runs once at a time in a process; several processes share the queue by leases. Jobs of judges that need a
+    key are not claimed and lose no attempt.
+    """
+    if not _one_round.acquire(blocking=False):
+        return False
+    try:
+        _bury()
+        return _round(time.monotonic() + seconds, concurrency)
+    finally:
+        _one_round.release()
+
+
+def _round(until: float, concurrency: int) -> bool:
+    running: dict[Future[Outcome], tuple[JudgeJob, Prompt]] = {}
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="judge") as pool:
+        while True:
+            open_until = time.monotonic() < until
+            # Claiming takes five queries whatever the number, so it waits until some places are free.
+            if open_until and len(running) <= concurrency * 3 // 4:
+                for job, access, prompt in _claim(concurrency, Counter(job.judge_id for job, _ in running.values())):
+                    running[pool.submit(ask, access, job.judge.model, prompt)] = job, prompt
+            if not running:
+                return not open_until
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                job, prompt = running.pop(future)
+                try:
+                    settle(job, future.result(), cut=prompt.cut)
+                except Exception:  # its lease runs out and it comes again; the others go on
+                    log.exception("the result of judge job %s could not be stored", job.pk)
+
+
+def _waiting() -> QuerySet[JudgeJob]:
+    return JudgeJob.objects.filter(finished_at__isnull=True, not_before__lte=Now())
+
+
+def _claim(concurrency: int, running: Counter[int]) -> list[tuple[JudgeJob, Access, Prompt]]:
+    """Leases as many jobs as there are free places, shared out so that one slow provider leaves room for others."""
+    free = concurrency - running.total()
+    if free <= 0:
+        return []
+    judges = Judge.objects.filter(enabled=True, pk__in=_waiting().values("judge"))
+    claimed: list[tuple[JudgeJob, Access, Prompt]] = []
+    for judge in judges.select_related("connection", "project"):
+        room = min(free - len(claimed), max(1, concurrency * CONCURRENCY_OF_ONE // CONCURRENCY) - running[judge.pk])
+        if room <= 0 or _paused.get(judge.pk, 0) > time.monotonic():
+            continue
+        try:
+            access = access_of(judge)
+        except NeedsKey:
+            continue
+        queue = _waiting().filter(judge=judge).order_by("not_before", "id")
+        jobs = leases.claim(queue, limit=room, lease=LEASE)
+        items = Interaction.objects.in_bulk([job.interaction_id for job in jobs])
+        for job in jobs:
+            job.judge, job.interaction = judge, items[job.interaction_id]
+            claimed.append((job, access, prompt_for(judge, job.interaction)))
+    return claimed
+
+
+def prompt_for(judge: Judge, interaction: Interaction) -> Prompt:
+    """What the judge is sent about this interaction."""
+    return build(
+        criterion=judge.criterion,
+        conversation=[
+            (str(message.get("role", "")), text_of(message.get("content"))) for message in interaction.messages
+        ],
+        answer=interaction.output,
+        documents=[(str(one.get("title") or one.get("id") or ""), text_of(one.get("content")))
+                   for one in interaction.documents],
+    )  # fmt: skip
+
+
+def ask(access: Access, model: str, prompt: Prompt) -> Outcome:
+    """Calls the provider; an unusable reply is asked for once more within the same deadline. Knows no database."""
+    deadline = time.monotonic() + llm.DEADLINE_SECONDS
+    first = _ask_once(access, model, prompt, llm.DEADLINE_SECONDS)
+    if isinstance(first, Outcome):
+        return first
+    left = deadline - time.monotonic()
+    second = _ask_once(access, model, prompt.again(), left) if left > 1 else Outcome(error=f"Invalid output: {first}")
+    if isinstance(second, UnusableReply):
+        second = Outcome(
+            error=f"Invalid output: {second}",
+            input_tokens=second.reply.input_tokens, output_tokens=second.reply.output_tokens,
+        )  # fmt: skip
+    return replace(
+        second,
+        input_tokens=_sum(first.reply.input_tokens, second.input_tokens),
+        output_tokens=_sum(first.reply.output_tokens, second.output_tokens),
+    )
+
+
+def _ask_once(access: Access, model: str, prompt: Prompt, timeout: float) -> Outcome | UnusableReply:
+    try:
+        reply = llm.complete(access, model, prompt, timeout=timeout)
+        verdict = _verdict(reply)
+    except UnusableReply as unusable:
+        return unusable
+    except ProviderBusy as busy:
+        return Outcome(error=str(busy), again=True, busy=True, retry_after=busy.retry_after)
+    except ProviderError as error:
+        return Outcome(error=str(error), again=error.again)
+    except Exception:  # a fault of ours must cost this job an attempt and not the round
+        log.exception("a judge call failed in our own code")
+        return Outcome(error="Review Hub failed while judging this.", again=True)
+    return Outcome(verdict, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
+
+
+def _verdict(reply: Reply) -> Verdict:
+    try:
+        return read_verdict(reply.text)
+    except InvalidVerdict as invalid:
+        raise UnusableReply(str(invalid), reply) from None
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
+
+
+# ── Settling ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def settle(job: JudgeJob, outcome: Outcome, *, cut: dict[str, dict[str, int]] | None = None) -> bool:
+    """Stores what a call came to, if the job is still ours; returns whether it was.
+
+    A verdict becomes the job's one score, in the same transaction that finishes the job. A passing fault puts
+    the job back until later; the last attempt, or a fault that will not pass, ends it with an error.
+    """
+    if outcome.verdict is None and outcome.again and job.attempts < MAX_ATTEMPTS:
+        delay = delay_of(job.attempts, outcome.retry_after)
+        if outcome.busy:
+            _paused[job.judge_id] = time.monotonic() + min(delay, 60.0)
+        return bool(_ours(job).update(leased_until=None, not_before=Now() + timedelta(seconds=delay)))
+    with transaction.atomic():
+        if not _ours(job).select_for_update(of=("self",)).filter(finished_at__isnull=True).exists():
+            return False
+        score = _score(job, outcome.verdict, cut or {}) if outcome.verdict else None
+        _ours(job).update(
+            finished_at=Now(), leased_until=None, score=score, error=outcome.error[:300],
+            input_tokens=outcome.input_tokens, output_tokens=outcome.output_tokens,
+            cost_usd=_cost(job.judge, outcome),
+        )  # fmt: skip
+    return True
+
+
+def _ours(job: JudgeJob) -> QuerySet[JudgeJob]:
+    return cast("QuerySet[JudgeJob]", leases.still_held(job))
+
+
+def _score(job: JudgeJob, verdict: Verdict, cut: dict[str, dict[str, int]]) -> Score:
+    judge = job.judge
+    failed = verdict.score < judge.threshold
+    item = {
+        "interaction_id": job.interaction.external_id,
+        "name": judge.slug,
+        "version": str(judge.version),
+        "value": verdict.score,
+        "label": "fail" if failed else "pass",
+        "flagged": failed,
+        "explanation": verdict.reasoning,
+        "detail": {"judge": judge.pk, "model": judge.model, "cut": cut},
+        "key": f"judge-job:{job.pk}",  # the database itself refuses a second score of this job
+    }
+    return record_score(judge.project, item, source=Score.Source.JUDGE).score
+
+
+def _cost(judge: Judge, outcome: Outcome) -> Decimal | None:
+    return pricing.cost_usd(
+        model=judge.model, provider=judge.provider, at=timezone.now(),
+        input_tokens=outcome.input_tokens, output_tokens=outcome.output_tokens,
+    )  # fmt: skip
+
+
+def delay_of(attempts: int, retry_after: float | None) -> float:
+    """Seconds until the next attempt: the provider's wish, else growing steps; both spread, so that jobs do not
+    come back all at once."""
+    if retry_after is not None:
+        return retry_after + random.uniform(0, 1 + retry_after * 0.2)  # noqa: S311  # spreading, not security
+    return BACKOFF_SECONDS * float(BACKOFF_FACTOR ** (attempts - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
+
+
+def _bury() -> None:
+    """Ends jobs whose worker died MAX_DEATHS times: their lease ran out instead of being given back."""
+    dead = JudgeJob.objects.filter(
+        Q(attempts__gte=MAX_DEATHS, leased_until__lte=Now()), finished_at__isnull=True
+    ).update(
+        finished_at=Now(), leased_until=None, error=f"The worker stopped {MAX_DEATHS} times while judging this."
+    )  # fmt: skip
+    if dead:
+        log.error("%d judge jobs were given up: their worker died each time", dead)

@@ -1,0 +1,259 @@
+"""Calls to model providers through their official clients. The only module that imports ``openai`` and ``anthropic``.
+
+The clients give us the dialect: paths, headers, errors, the shape of a request. The wire is ours: requests
+leave through ``projects.outbound``, which checks the address and keeps a deadline on the wall clock (their own
+time-outs are per read), and only headers of a short list leave, because the clients also pick credentials and
+headers for other servers from the environment (OPENAI_CUSTOM_HEADERS, ANTHROPIC_AUTH_TOKEN, …). Their retries
+are off; the one retry layer is the job row. Replies are read as raw bytes by our strict parser, because the
+clients build objects from whatever came.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from evals.judge_prompts import SCHEMA, Prompt
+from projects import outbound, strictjson
+from projects.errors import ApiError
+
+if TYPE_CHECKING:
+    import httpx2
+
+DEADLINE_SECONDS = 60.0
+MAX_REPLY_TOKENS = 2048
+MAX_RETRY_AFTER = 3600.0
+# These refuse any temperature but their own.
+_FIXED_TEMPERATURE = re.compile(r"(?:^|/)(?:o\d|gpt-5)")
+_SENT_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-version", "anthropic-beta"})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a provider is reached and with which key. Never printed: ``repr`` hides the key."""
+
+    provider: str  # "openai" | "anthropic"
+    base_url: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"Access({self.provider}, {self.base_url})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model said, as text, and what it took. Tokens are None where the provider did not say."""
+
+    text: str
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+class ProviderError(Exception):
+    """No reply. The text is a fixed sentence without anything the provider said; ``again`` says whether to retry."""
+
+    again = True
+
+
+class ProviderBusy(ProviderError):
+    """429 or overload; ``retry_after`` is the provider's wish in seconds, None where it gave none."""
+
+    def __init__(self, sentence: str, retry_after: float | None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class ProviderFailed(ProviderError):
+    """A fault that may pass: 5xx, time-out, broken connection, a refused key (it may be replaced)."""
+
+
+class ProviderRefused(ProviderError):
+    """A fault that will not pass by itself: unknown model, bad request, an address that is not allowed."""
+
+    again = False
+
+
+class UnusableReply(Exception):
+    """The model replied, but not with a verdict: a refusal, a reply cut short, prose. Tokens were spent."""
+
+    def __init__(self, sentence: str, reply: Reply) -> None:
+        super().__init__(sentence)
+        self.reply = reply
+
+
+# Imported at the first call: 0.8 s and 50 MB for openai, as much again for anthropic, in processes that never
+# judge. Under a lock, because threads that import the same packages at once can see them half made.
+_importing = threading.Lock()
+
+
+def complete(access: Access, model: str, prompt: Prompt, *, timeout: float = DEADLINE_SECONDS) -> Reply:
+    """Asks the model once for a reply that follows the judge's schema.
+
+    ``timeout`` is the whole time in seconds. Touches no database; call it outside any transaction. Raises
+    ProviderBusy, ProviderFailed, ProviderRefused, UnusableReply.
+    """
+    ask = _ask_anthropic if access.provider == "anthropic" else _ask_openai
+    return ask(access, model, prompt, timeout)
+
+
+def _ask_openai(access: Access, model: str, prompt: Prompt, timeout: float) -> Reply:
+    with _importing:
+        import openai
+    options: dict[str, Any] = {} if _FIXED_TEMPERATURE.search(model) else {"temperature": 0}
+    with _http(access, timeout) as http:
+        client = openai.OpenAI(api_key=access.key or "none", base_url=access.base_url, max_retries=0, http_client=http)
+        try:
+            answer = client.chat.completions.with_raw_response.create(
+                model=model,
+                messages=[{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],
+                response_format={
+                    "type": "json_schema",
+                    "json_schema": {"name": "verdict", "strict": True, "schema": SCHEMA},
+                },
+                max_completion_tokens=MAX_REPLY_TOKENS,
+                **options,
+            )
+            body = answer.http_response.content
+        except openai.OpenAIError as error:
+            raise _explained(error) from None
+    return _read_chat(_json(body))
+
+
+def _ask_anthropic(access: Access, model: str, prompt: Prompt, timeout: float) -> Reply:
+    with _importing:
+        import anthropic
+    with _http(access, timeout) as http:
+        client = anthropic.Anthropic(
+            api_key=access.key or "none", base_url=access.base_url, max_retries=0, http_client=http
+        )
+        try:
+            answer = client.messages.with_raw_response.create(
+                model=model,
+                system=prompt.system,
+                messages=[{"role": "user", "content": prompt.user}],
+                max_tokens=MAX_REPLY_TOKENS,
+                # A forced tool call is the structured output that every model and compatible server has.
+                tools=[{"name": "verdict", "description": "Hands in the verdict", "input_schema": SCHEMA}],
+                tool_choice={"type": "tool", "name": "verdict"},
+            )
+            body = answer.http_response.content
+        except anthropic.AnthropicError as error:
+            raise _explained(error) from None
+    return _read_message(_json(body))
+
+
+def _http(access: Access, timeout: float) -> httpx2.Client:
+    """An ``httpx2.Client`` whose only way out is the guarded one."""
+    with _importing:
+        import httpx2
+
+    class Guarded(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            headers = {name: value for name, value in request.headers.items() if name.lower() in _SENT_HEADERS}
+            if access.provider == "anthropic":
+                headers["x-api-key"] = access.key or "none"
+            else:
+                headers["authorization"] = f"Bearer {access.key or 'none'}"
+            answer = outbound.exchange(
+                request.method, str(request.url), headers=headers, body=request.read(), timeout=timeout
+            )
+            return httpx2.Response(answer.status, headers=answer.headers, content=answer.body, request=request)
+
+    return httpx2.Client(transport=Guarded(), trust_env=False, follow_redirects=False)
+
+
+def _explained(error: Exception) -> ProviderError | UnusableReply:
+    """Our error for one of a client's, told by status and cause; both clients name them alike."""
+    cause = error.__cause__
+    if isinstance(cause, outbound.OutboundTooLarge):
+        return UnusableReply("The provider's answer was too large.", Reply("", None, None))
+    if isinstance(cause, outbound.OutboundRefused):
+        return ProviderRefused(str(cause))
+    if isinstance(cause, outbound.OutboundFailed):
+        return ProviderFailed(str(cause))
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if response is None or status is None:
+        return ProviderFailed("The provider could not be reached.")
+    if status == 429 or status == 529 or (status == 503 and "retry-after" in response.headers):
+        return ProviderBusy("The provider is busy.", retry_after(response.headers.get("retry-after")))
+    if status in (401, 403):
+        return ProviderFailed(f"The provider refused the key ({status}).")
+    if status >= 500 or status in (408, 409, 425):
+        return ProviderFailed(f"The provider answered with an error ({status}).")
+    if status == 404:
+        return ProviderRefused("The provider does not know this model or address (404).")
+    return ProviderRefused(f"The provider refused the request ({status}).")
+
+
+def retry_after(value: str | None) -> float | None:
+    """The seconds of a ``Retry-After`` header (a number or a date), within [0, MAX_RETRY_AFTER]; None if unreadable."""
+    if not value:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", value.strip(), re.ASCII):
+        return min(float(value), MAX_RETRY_AFTER)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER)
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        value = strictjson.parse(body).value
+    except ApiError:
+        value = None
+    if not isinstance(value, dict):
+        raise UnusableReply("The provider's answer was not JSON.", Reply("", None, None))
+    return value
+
+
+def _read_chat(body: dict[str, Any]) -> Reply:
+    """The text of a chat completion."""
+    usage = body.get("usage")
+    spent = (_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    text = message.get("content")
+    reply = Reply(text if isinstance(text, str) else "", *spent)
+    if message.get("refusal") or choice.get("finish_reason") == "content_filter":
+        raise UnusableReply("The model refused to judge this.", reply)
+    if choice.get("finish_reason") == "length":
+        raise UnusableReply("The model's reply was cut short.", reply)
+    if not reply.text.strip():
+        raise UnusableReply("The model's reply was empty.", reply)
+    return reply
+
+
+def _read_message(body: dict[str, Any]) -> Reply:
+    """The tool input of a message as JSON text; its text where a server does not know tools."""
+    usage = body.get("usage")
+    spent = (_count(usage, "input_tokens"), _count(usage, "output_tokens"))
+    content = body.get("content")
+    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    handed = [block for block in blocks if block.get("type") == "tool_use"]
+    texts = [block["text"] for block in blocks if block.get("type") == "text" and isinstance(block.get("text"), str)]
+    text = json.dumps(handed[0].get("input"), ensure_ascii=False) if len(handed) == 1 else "".join(texts)
+    reply = Reply(text, *spent)
+    if body.get("stop_reason") == "refusal":
+        raise UnusableReply("The model refused to judge this.", reply)
+    if body.get("stop_reason") == "max_tokens":
+        raise UnusableReply("The model's reply was cut short.", reply)
+    if not reply.text.strip():
+        raise UnusableReply("The model's reply was empty.", reply)
+    return reply
+
+
+def _count(usage: Any, name: str) -> int | None:
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None

@@ -1,0 +1,23 @@
+"""Celery's doors to this app. Each drains what waits in PostgreSQL; a lost message only costs time."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from evals import analysis, judging
+from feedback import inbox
+from feedback.models import Inbox
+from projects import doorbell
+
+
+@shared_task(name="inbox.analyse")
+def analyse() -> None:
+    """Runs the detectors over new interactions. Exactly once in effect: scores and inbox rows share a transaction."""
+    inbox.drain(Inbox.Stage.ANALYSE, analysis.analyse)
+
+
+@shared_task(name="evals.judge")
+def judge() -> None:
+    """Judges what waits. At least once per attempt, exactly one score per job: stored under the job's fence."""
+    if judging.work():
+        doorbell.ring("evals.judge")
