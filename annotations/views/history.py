@@ -14,7 +14,7 @@ from annotations.models import Annotation, Claim
 from annotations.views.review import own_claim, show, uuid_or_none
 from annotations.views.screen import body_of, says_something
 from projects.access import ProjectRequest, Right, project_view
-from projects.rendering import word_diff
+from projects.rendering import WordDiff, word_diff
 
 PAGE = 50
 NOTHING = "There is nothing to undo: no label of yours, or somebody has built on it since."
@@ -27,13 +27,14 @@ def annotation_list(request: ProjectRequest) -> HttpResponse:
     votes = Annotation.objects.filter(project=request.project, reviewer=request.user)
     votes = votes.select_related("primary_category", "task__queue", "task__interaction").order_by("-created_at", "-id")
     page = Paginator(votes, PAGE).get_page(request.GET.get("page"))
-    rows = [
-        {"vote": vote, "diff": word_diff(vote.task.interaction.output, vote.desired_output) if vote.desired_output else None}
-        for vote in page
-    ]  # fmt: skip
+    rows = [{"vote": vote, "diff": _change(vote)} for vote in page]
     newest = next((vote for vote in page if vote.state == Annotation.State.COUNTED), None) if page.number == 1 else None
     context = {"section": "mine", "page": page, "rows": rows, "newest": newest}
     return render(request, "annotations/annotation_list.html", context)
+
+
+def _change(vote: Annotation) -> WordDiff | None:
+    return word_diff(vote.task.interaction.output, vote.desired_output) if vote.desired_output else None
 
 
 @require_POST
@@ -60,7 +61,7 @@ def _keep_what_is_open(request: ProjectRequest) -> Claim | None:
     if token is None:
         return None
     claim = own_claim(request, token)
-    body = body_of(request.POST, claim.task.interaction.output)
+    body = body_of(request.POST, claim)
     if says_something(body):
         claims.save_draft(user=request.user, token=token, draft=body)
         claim.draft = body

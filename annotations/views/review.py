@@ -7,10 +7,13 @@ address can be bookmarked and sent to a colleague, who then gets an item of her 
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse
+from django.core.exceptions import BadRequest
+from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -18,8 +21,8 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from annotations import claims, labelling, queries
-from annotations.models import Claim, Queue, Task
-from annotations.views.screen import SKIP_REASONS, Values, body_of, context_of, says_something
+from annotations.models import Annotation, Claim, Queue, Task
+from annotations.views.screen import Values, body_of, context_of, says_something
 from projects.access import ProjectRequest, Right, project_view
 from projects.errors import ApiError
 
@@ -85,15 +88,12 @@ def _live_claim(request: ProjectRequest) -> Claim | None:
 def claim_label(request: ProjectRequest, token: UUID) -> HttpResponseBase:
     """Stores the label and goes on. What does not fit comes back with every word still in place."""
     claim = own_claim(request, token)
-    output = claim.task.interaction.output
-    body = body_of(request.POST, output)
+    body = body_of(request.POST, claim)
     try:
         submission = labelling.parse_submission(request.project, body)
         outcome = labelling.submit(user=request.user, token=token, submission=submission)
     except ApiError as error:
-        faults = {detail["path"].split("/")[1]: detail["message"] for detail in error.details}
-        values, errors = Values.of(body, output), faults or {"": error.message}
-        return show(request, claim, values=values, errors=errors, status=error.status_code)
+        return _send_back(request, claim, body, error)
     if outcome.status == "surplus":
         messages.warning(request, "Your reservation had ended. Your label is kept, but it does not count.")
     else:
@@ -101,7 +101,15 @@ def claim_label(request: ProjectRequest, token: UUID) -> HttpResponseBase:
     return go_on(request, claim.task.queue)
 
 
-def _in_words(annotation: labelling.Annotation) -> str:
+def _send_back(request: ProjectRequest, claim: Claim, body: dict[str, Any], error: ApiError) -> HttpResponse:
+    if request.htmx and error.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return JsonResponse({"message": error.message}, status=error.status_code)
+    faults = {detail["path"].split("/")[1]: detail["message"] for detail in error.details}
+    values = Values.of(body, claim.task.interaction.output)
+    return show(request, claim, values=values, errors=faults or {"": error.message}, status=error.status_code)
+
+
+def _in_words(annotation: Annotation) -> str:
     verdict = annotation.get_verdict_display()
     return f"{verdict}, {annotation.primary_category}" if annotation.primary_category else verdict
 
@@ -109,9 +117,9 @@ def _in_words(annotation: labelling.Annotation) -> str:
 @require_POST
 @project_view(Right.REVIEW)
 def claim_draft(request: ProjectRequest, token: UUID) -> HttpResponse:
-    """Keeps what has been entered so far and extends the lease; 409 once the lease is gone."""
+    """Keeps what has been entered so far and extends the lease. Once that is gone: kept all the same, and 409."""
     claim = own_claim(request, token)
-    kept = claims.save_draft(user=request.user, token=token, draft=body_of(request.POST, claim.task.interaction.output))
+    kept = claims.save_draft(user=request.user, token=token, draft=body_of(request.POST, claim))
     return _lease(kept)
 
 
@@ -123,9 +131,9 @@ def claim_heartbeat(request: ProjectRequest, token: UUID) -> HttpResponse:
 
 
 def _lease(claim: Claim | None) -> HttpResponse:
-    if claim is None:
-        return JsonResponse({"lost": True}, status=409)
-    return JsonResponse({"seconds": max(0, int((claim.expires_at - timezone.now()).total_seconds()))})
+    seconds = int((claim.expires_at - timezone.now()).total_seconds()) if claim else 0
+    live = claim is not None and claim.state == Claim.State.LEASED and seconds > 0
+    return JsonResponse({"seconds": seconds}) if live else JsonResponse({"lost": True}, status=409)
 
 
 @require_POST
@@ -134,8 +142,8 @@ def claim_skip(request: ProjectRequest, token: UUID) -> HttpResponseBase:
     """Passes the item to somebody else, with a reason."""
     claim = own_claim(request, token)
     reason = request.POST.get("reason", "")
-    if reason not in dict(SKIP_REASONS):
-        raise Http404("No such reason")
+    if reason not in claims.SKIP_REASONS:
+        raise BadRequest("No such reason")
     claims.skip(user=request.user, token=token, reason=reason)
     messages.success(request, "Skipped. Somebody else will see it.")
     return go_on(request, claim.task.queue)
@@ -146,7 +154,7 @@ def claim_skip(request: ProjectRequest, token: UUID) -> HttpResponseBase:
 def claim_release(request: ProjectRequest, token: UUID) -> HttpResponseBase:
     """Leaves review. An item on which nothing was written goes back at once; else draft and lease stay."""
     claim = own_claim(request, token)
-    body = body_of(request.POST, claim.task.interaction.output)
+    body = body_of(request.POST, claim)
     if says_something(body):
         claims.save_draft(user=request.user, token=token, draft=body)
     else:

@@ -11,20 +11,13 @@ from uuid import uuid4
 from django.http import QueryDict
 from django.utils import timezone
 
-from annotations import queries
+from annotations import claims, queries, taxonomy
 from annotations.models import Claim, FailureMode, Task, Verdict
 from feedback.models import Feedback, Interaction, Score, Span, text_of
 from projects.access import ProjectRequest
 from projects.rendering import WordDiff, word_diff
 
-SEVERITIES = ((1, "Harm"), (2, "Major"), (3, "Minor"), (4, "Nit"))
-SKIP_REASONS = (
-    ("not_my_field", "Not my field"),
-    ("unclear", "Unclear"),
-    ("personal_data", "Personal data"),
-    ("too_long", "Too long"),
-    ("own_answer", "I wrote the answer"),
-)
+SEVERITIES = ((taxonomy.HARM, "Harm"), (taxonomy.MAJOR, "Major"), (taxonomy.MINOR, "Minor"), (taxonomy.NIT, "Nit"))
 # Faults that are shown at their control; others stand on top of the form.
 AT_CONTROL = frozenset({"verdict", "primary_category", "categories", "severity", "desired_output", "note"})
 _SPEAKERS = {"user": ("User", "user"), "assistant": ("Assistant", "bot"), "tool": ("Tool", "tool")}
@@ -93,19 +86,20 @@ class Values:
             verdict=str(body.get("verdict") or ""),
             pressed=[str(slug) for slug in [primary, *(others if isinstance(others, list) else [])] if slug],
             severity=severity if isinstance(severity, int) else None,
-            desired=_lines(str(body.get("desired_output", output))),
+            desired=_lines(str(body.get("desired_output") or output)),
             note=str(body.get("note") or ""),
             golden=bool(body.get("golden")),
             submission_id=str(body.get("submission_id") or uuid4()),
         )
 
 
-def body_of(post: QueryDict, output: str) -> dict[str, Any]:
+def body_of(post: QueryDict, claim: Claim) -> dict[str, Any]:
     """The posted form in the shape of a submission (contract of the API).
 
     The failure modes come in the order in which they were chosen; the first is the primary one. Without
     scripts there is no such order, and that of the page counts. A pass has neither failure modes nor severity.
-    The desired answer is left out where it is the model's.
+    The desired answer is left out where it is the model's. Marks and assertions of a vote that was sent by API
+    and taken back here stay with it: the form has no controls for them yet.
     """
     checked = post.getlist("categories")
     ordered = [slug for slug in post.get("order", "").split(",") if slug in checked]
@@ -117,16 +111,17 @@ def body_of(post: QueryDict, output: str) -> dict[str, Any]:
         "golden": "golden" in post,
         "suggestion_seen": "suggestion_seen" in post,
     }
+    body |= {name: kept for name in ("spans", "assertions") if (kept := (claim.draft or {}).get(name))}
     if body["verdict"] != Verdict.PASS:
         if pressed:
             body |= {"primary_category": pressed[0], "categories": pressed[1:]}
-        if post.get("severity", "").isdecimal():
-            body["severity"] = int(post["severity"])
+        if (severity := post.get("severity", "")).isdecimal():
+            body["severity"] = int(severity)
     desired = _lines(post.get("desired_output", ""))
-    if "desired_output" in post and desired != _lines(output):
+    if "desired_output" in post and desired != _lines(claim.task.interaction.output):
         body["desired_output"] = desired
-    if re.fullmatch(r"\d{1,6}", post.get("seconds", "")):
-        body["seconds"] = int(post["seconds"])
+    if re.fullmatch(r"\d{1,6}", seconds := post.get("seconds", "")):
+        body["seconds"] = int(seconds)
     return body
 
 
@@ -155,6 +150,7 @@ def context_of(
         "sources": [_source(document) for document in interaction.documents],
         "steps": _steps(interaction),
         "answer_calls": _answer_calls(interaction),
+        "reasons": task.reasons,
         "signals": signals,
         "suggestion_seen": any(signal.machine for signal in signals),
         "values": values,
@@ -163,7 +159,7 @@ def context_of(
         "shown_errors": AT_CONTROL,
         "categories": _categories(request, values),
         "severities": SEVERITIES,
-        "skip_reasons": list(enumerate(SKIP_REASONS, start=1)),
+        "skip_reasons": list(enumerate(claims.SKIP_REASONS.items(), start=1)),
         "lease_seconds": max(0, int((claim.expires_at - timezone.now()).total_seconds())),
         "done_today": queries.my_progress(request.project, request.user),
         "waiting": queue.tasks.filter(state=Task.State.OPEN).count(),
@@ -206,7 +202,8 @@ def _calls(message: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     calls = []
     for call in message.get("tool_calls") or []:
         if isinstance(call, dict):
-            function = call.get("function") if isinstance(call.get("function"), dict) else call
+            inner = call.get("function")
+            function = inner if isinstance(inner, dict) else call
             calls.append((str(function.get("name") or "tool"), _pretty(function.get("arguments"))))
     return tuple(calls)
 

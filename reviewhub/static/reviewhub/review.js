@@ -68,10 +68,11 @@
     'signed-out': ['Your sign-in has expired', 'Nothing is lost: what you wrote stays on this page. Sign in in another tab, come back and save.'],
     lost: ['Your reservation has ended', 'What you wrote is kept here. Take the item back if it is still free; if you save without it, your label is kept but does not count.'],
     gone: ['Somebody else has this item now', 'What you wrote is kept here. If you save, your label is kept but does not count.'],
+    used: ['Not saved', ''],
     refused: ['This item is no longer yours to label', 'What you wrote is kept on this device.'],
   };
 
-  function notice(kind, action) {
+  function notice(kind, action, said) {
     if (item.notice === kind) return;
     item.notice = kind;
     const [title, text] = NOTICES[kind];
@@ -79,7 +80,7 @@
     box.className = `callout ${kind === 'lost' || kind === 'gone' ? 'warn' : 'fail'}`;
     box.setAttribute('role', 'alert');
     head.textContent = title;
-    line.textContent = text;
+    line.textContent = said ?? text;
     end.className = 'end';
     box.append(head, line, end);
     if (action) {
@@ -186,16 +187,18 @@
       if (next) { mine.leaving = true; location.assign(next); } else swap(text);
     } else if (kind === 'invalid') {
       swap(text);
-      const fault = $('.err, #notice [role=alert]');
-      fault?.closest('fieldset, .desired, .line')?.querySelector('input, textarea')?.focus();
-    } else if (mine.verb === 'undo' && kind === 'lost') hub.toast(JSON.parse(text).message);
-    else trouble(kind);
+      const fault = $('.err', form());
+      ($(`[name="${fault?.id.replace('-error', '')}"]`, form()) ?? fault?.closest('fieldset')?.querySelector('input'))?.focus();
+    } else if (kind === 'lost') {
+      const { message } = JSON.parse(text);
+      if (mine.verb === 'undo') hub.toast(message); else notice('used', null, message);
+    } else trouble(kind);
   }
 
   function busy(on) {
     item.busy = on;
     form().toggleAttribute('aria-busy', on);
-    $('.scroll', form()).inert = on;
+    for (const part of $('.scroll', form()).children) part.inert = on && part.id !== 'notice';
     const button = $('footer .primary', form());
     button.classList.toggle('htmx-request', on);
     if (on) clearTimeout(item.timer);
@@ -339,6 +342,7 @@
       const all = $$('.docs details'), open = !all.every((one) => one.open);
       for (const one of all) one.open = open;
     }
+    if (event.detail) event.target.closest('summary')?.blur(); // opened by mouse: Enter and Space mean the item again
     const trace = event.target.closest('.meta a');
     if (trace && item) { event.preventDefault(); window.open(trace.href, '_blank', 'noopener'); }
   });
