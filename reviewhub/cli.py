@@ -91,14 +91,14 @@ def parser() -> argparse.ArgumentParser:
 
     load = commands.add_parser("import", help="read a file of interactions into a project")
     load.add_argument("file", metavar="FILE")
-    load.add_argument("--format", required=True, help="interactions (our JSONL) or the name of a data set")
+    load.add_argument("--format", default="reviewhub", help="default: reviewhub, JSON lines as the API takes them")
     load.add_argument("--project", required=True, metavar="SLUG")
     load.add_argument("--json", action="store_true", help="print the counts as one JSON object")
 
     export = commands.add_parser("export", help="write a frozen version of a golden dataset")
     export.add_argument("dataset", metavar="DATASET@VERSION", help="a number or `latest`: billing@3, billing@latest")
-    export.add_argument("--format", default="jsonl", choices=["jsonl"])
-    export.add_argument("--output", "-o", default="-", metavar="PATH", help="default: standard output")
+    export.add_argument("--format", default="jsonl", help="default: %(default)s; an unknown name lists what there is")
+    export.add_argument("--output", "-o", metavar="PATH", help="default: named after the dataset; - is standard output")
     export.add_argument("--project", metavar="SLUG", help="needed only if several projects have such a dataset")
 
     commands.add_parser("eval", help="answer a golden dataset and compare with a baseline; `reviewhub eval --help`")

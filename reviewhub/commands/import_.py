@@ -1,4 +1,4 @@
-"""``reviewhub import``: a file of interactions into a project."""
+"""``reviewhub import``: a file of interactions into a project. Exit code 1 if any line was refused."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from feedback import importers
 from projects.models import Project
 from reviewhub.commands.progress import progress
 
+ERRORS_SHOWN = 20
+
 
 def handle(arguments: argparse.Namespace) -> int:
     path = Path(arguments.file)
@@ -26,11 +28,13 @@ def handle(arguments: argparse.Namespace) -> int:
         report = importers.run(path, format=arguments.format, project=project, progress=tell)
     counts = dataclasses.asdict(report)
     if arguments.json:
-        print(json.dumps(counts, default=str))
-    else:
-        for name, value in counts.items():
-            if not isinstance(value, (list, dict)):
-                print(f"{name.replace('_', ' '):<24} {value}")
-        for problem in counts.get("errors", [])[:20]:
-            print(f"  {problem}", file=sys.stderr)
-    return 0
+        print(json.dumps(counts))
+        return 1 if report.rejected else 0
+    errors = counts.pop("errors")
+    for name, value in counts.items():
+        print(f"{name.replace('_', ' '):<20} {value}")
+    for problem in errors[:ERRORS_SHOWN]:
+        print(f"  {problem}", file=sys.stderr)
+    if len(errors) > ERRORS_SHOWN:
+        print(f"  … --json has {len(errors)} of them", file=sys.stderr)
+    return 1 if report.rejected else 0
