@@ -27,8 +27,12 @@ QUEUES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 RULES: dict[str, dict[str, Any]] = {
-    "negative-feedback": {"queue": NEGATIVE, "name": "Negative feedback", "condition": {"signal": "negative_feedback"}},
-    "machine-flag": {"queue": FLAGGED, "name": "Low judge score or detector hit", "condition": {"signal": "flagged_score"}},
+    "negative-feedback": {
+        "queue": NEGATIVE, "name": "Negative feedback", "condition": {"signal": "negative_feedback"},
+    },
+    "machine-flag": {
+        "queue": FLAGGED, "name": "Low judge score or detector hit", "condition": {"signal": "flagged_score"},
+    },
     "error": {"queue": FLAGGED, "name": "Error", "condition": {"signal": "error"}},
     "random-sample": {
         "queue": SAMPLE, "name": "Random sample", "condition": {"signal": "random"}, "rate": SAMPLE_RATE,
@@ -65,4 +69,4 @@ def create_defaults(project: Project) -> None:
 def snapshot(project: Project) -> list[dict[str, Any]]:
     """The failure modes in use as they are now, for a rubric."""
     modes = FailureMode.objects.filter(project=project, retired_at=None).order_by("position", "pk")
-    return list(modes.values("slug", "label", "description", "digit", "default_severity"))
+    return [dict(mode) for mode in modes.values("slug", "label", "description", "digit", "default_severity")]

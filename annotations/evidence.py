@@ -1,9 +1,10 @@
-"""What is known against (or for) the interactions of a batch, as reasons in words; a fixed number of queries."""
+"""What is known for and against the interactions of a batch, as reasons in words; three queries however many."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 
 from annotations.priority import Reason
 from feedback.models import Feedback, Interaction, Score
@@ -15,75 +16,132 @@ BEHAVIOUR = {
     "abandoned": ("stop", "Left the conversation"),
     "escalated": ("flag", "Asked for a person"),
 }
+# A flag of a detector or judge whose name holds one of these is about harm, not about quality.
+HARM_WORDS = ("safety", "pii", "privacy", "toxic", "injection", "moderation", "guardrail", "leak", "harm")
+ERROR_STRENGTH = 0.7
+_COMPLAINTS = {Feedback.Kind.THUMBS, Feedback.Kind.RATING, Feedback.Kind.REPORT, Feedback.Kind.CORRECTION}
 
 
-def negative_feedback(interaction_ids: Iterable[int]) -> dict[int, list[Reason]]:
-    """Reasons from feedback that counts. What nobody vouches for is told but adds nothing (strength 0)."""
-    found: dict[int, list[Reason]] = defaultdict(list)
+@dataclass
+class Voices:
+    """What users said of one interaction. ``complained`` tells that a vouched-for complaint is new in this batch."""
+
+    reasons: list[Reason] = field(default_factory=list)
+    praised: bool = False
+    complained: bool = False
+
+    @property
+    def disliked(self) -> bool:
+        return any(reason.strength > 0 and reason.kind == "negative_feedback" for reason in self.reasons)
+
+
+@dataclass
+class Machines:
+    """What machines say of one interaction by their newest scores. ``satisfied``: a judge found nothing wrong."""
+
+    reasons: list[Reason] = field(default_factory=list)
+    satisfied: bool = False
+    judges: set[bool] = field(default_factory=set)
+
+
+def voices(interaction_ids: Iterable[int], fresh: Collection[int]) -> dict[int, Voices]:
+    """The feedback that counts, by interaction; ``fresh`` are the ids of the feedback that has just come in.
+
+    Equal complaints of several users are one reason that names their number. What nobody vouches for is
+    told but adds nothing to the score.
+    """
+    found: dict[int, Voices] = defaultdict(Voices)
+    complaints: dict[tuple[int, str, str, bool], list[Feedback]] = defaultdict(list)
+    comments: dict[tuple[int, str], str] = {}
     rows = Feedback.objects.filter(interaction__in=list(interaction_ids), superseded_at=None).order_by("id")
     for row in rows:
-        if row.negative:
-            found[row.interaction_id or 0].append(_reason(row))
+        pk = row.interaction_id or 0
+        if row.kind == Feedback.Kind.COMMENT:
+            comments[pk, row.end_user_id] = row.comment
+        elif row.negative:
+            complaints[pk, row.kind, row.label, row.verified].append(row)
+            found[pk].complained |= row.verified and row.pk in fresh
+        elif row.kind == Feedback.Kind.THUMBS and row.number == 1 and row.verified:
+            found[pk].praised = True
+    for (pk, *_), same in complaints.items():
+        found[pk].reasons.append(_complaint(same, comments))
     return found
 
 
-def _reason(row: Feedback) -> Reason:
-    quote = (row.comment or row.correction).strip()[:QUOTE]
-    unvouched = "" if row.verified else ", not verified"
+def _complaint(same: list[Feedback], comments: dict[tuple[int, str], str]) -> Reason:
+    """One reason for complaints of one kind: the newest words, the worst rating."""
+    worst = min(same, key=lambda row: (row.number or 0) / (row.scale or 5)) if same[0].kind == "rating" else same[-1]
+    icon, text, strength = _in_words(worst)
+    said = [
+        row.comment or row.correction or comments.get((row.interaction_id or 0, row.end_user_id), "") for row in same
+    ]
+    users = len({row.end_user_id or row.pk for row in same})
+    if users > 1:
+        text += f", {users} users"
+    if not worst.verified:
+        text, strength = f"{text}, not verified", 0.0
+    quote = next((words for words in reversed(said) if words.strip()), "")
+    return Reason("negative_feedback", "negative", strength, icon, text, _short(quote))
+
+
+def _in_words(row: Feedback) -> tuple[str, str, float]:
     if row.kind == Feedback.Kind.IMPLICIT:
         icon, text = BEHAVIOUR[row.label]
-        strength = 1.0 if row.label == "escalated" else 0.6
-        return Reason("negative_feedback", "behaviour", strength if row.verified else 0.0, icon, text + unvouched)
-    icon, text, strength = {
-        Feedback.Kind.THUMBS: ("thumb-down", "Thumbs-down", 0.8),
-        Feedback.Kind.RATING: ("star", f"Rated {row.number or 0:g} of {row.scale or 5:g}", 0.8),
-        Feedback.Kind.REPORT: ("flag", "Reported", 1.0),
-        Feedback.Kind.CORRECTION: ("pencil", "Corrected by the user", 0.9),
-    }[Feedback.Kind(row.kind)]
-    if quote:
-        strength = min(1.0, strength + 0.2)  # who takes the time to say what was wrong
-    if not row.verified:
-        strength = 0.0
-    return Reason("negative_feedback", "negative", strength, icon, text + unvouched, quote)
+        return icon, text, 0.5
+    if row.kind == Feedback.Kind.RATING:
+        number, scale = row.number or 0, row.scale or 5
+        lowest = 0.0 if scale <= 1 else 1.0
+        share = max(0.0, number - lowest) / ((scale - lowest) or 1)
+        return "star", f"Rated {number:g} of {scale:g}", max(0.5, 1 - share)
+    if row.kind == Feedback.Kind.REPORT:
+        return "flag", "Reported", 1.0
+    if row.kind == Feedback.Kind.CORRECTION:
+        return "pencil", "Corrected by the user", 1.0
+    return "thumb-down", "Thumbs-down", 1.0
 
 
-def flagged_scores(interaction_ids: Iterable[int]) -> dict[int, list[Reason]]:
-    """Reasons from the newest score of each name, where its producer says that it is a problem."""
-    newest: dict[tuple[int, str], Score] = {}
-    for score in Score.objects.filter(interaction__in=list(interaction_ids)).order_by("id"):
-        newest[score.interaction_id or 0, score.name] = score
-    found: dict[int, list[Reason]] = defaultdict(list)
-    for (interaction, _), score in newest.items():
+def machines(interaction_ids: Iterable[int]) -> dict[int, Machines]:
+    """The newest score of each name and source, by interaction: what is flagged, and what the judges think."""
+    newest: dict[tuple[int, str, str], Score] = {}
+    for score in Score.objects.filter(interaction__in=list(interaction_ids)).defer("detail").order_by("id"):
+        newest[score.interaction_id or 0, score.source, score.name] = score
+    found: dict[int, Machines] = defaultdict(Machines)
+    for (pk, source, _), score in newest.items():
         if score.flagged:
-            value = "" if score.value is None else f" {score.value:.2f}"
-            who = "Judge" if score.source == Score.Source.JUDGE else "Detector"
-            if score.source not in {Score.Source.JUDGE, Score.Source.DETECTOR}:
-                who = "Score"
-            strength = 1.0 if score.source == Score.Source.JUDGE else 0.7
-            text = f"{who} {score.name.replace('_', ' ')}{value}"
-            found[interaction].append(
-                Reason("flagged_score", "machine", strength, "gauge", text, score.label, score.explanation[:300])
-            )
+            found[pk].reasons.append(_flag(score))
+        if source != Score.Source.DETECTOR and score.flagged is not None:  # a silent detector has no opinion
+            found[pk].judges.add(score.flagged)
+            found[pk].satisfied |= not score.flagged
     return found
 
 
-def liked(interaction_ids: Iterable[int]) -> set[int]:
-    """Those that a user has praised."""
-    rows = Feedback.objects.filter(interaction__in=list(interaction_ids), superseded_at=None, kind="thumbs", number=1)
-    return {pk for pk in rows.values_list("interaction_id", flat=True) if pk is not None}
+def _flag(score: Score) -> Reason:
+    name = score.name.replace("_", " ").replace("-", " ")
+    who = {"detector": f"{name.capitalize()} detector", "judge": f"Judge {name}"}.get(score.source, f"Score {name}")
+    value = f" {score.value:.2f}" if score.value is not None else f" {score.label}" if score.label else ""
+    term = "severity" if any(word in score.name.lower() for word in HARM_WORDS) else "machine"
+    return Reason("flagged_score", term, 1.0, "gauge", who + value, title=_short(score.explanation))
 
 
 def error(interaction: Interaction) -> list[Reason]:
     """A failed request."""
     if interaction.status != Interaction.Status.ERROR:
         return []
-    what = interaction.error_type or "no type given"
-    return [Reason("error", "error", 1.0, "stop", f"Error: {what}", interaction.error_message[:QUOTE])]
+    what = f": {interaction.error_type}" if interaction.error_type else ""
+    return [Reason("error", "severity", ERROR_STRENGTH, "stop", f"Error{what}", _short(interaction.error_message))]
 
 
-def disagreement(reasons: list[Reason], praised: bool) -> list[Reason]:
-    """Machine and user say opposite things: one of them is wrong, which is worth a look."""
-    machine = [reason for reason in reasons if reason.kind == "flagged_score" and reason.strength >= 1]
-    if machine and praised:
-        return [Reason("flagged_score", "disagreement", 1.0, "scales", "The user liked what a judge did not")]
+def disagreement(users: Voices, machine: Machines) -> list[Reason]:
+    """User and judge, or two judges, say opposite things: one of them is wrong, which is worth a look."""
+    if True in machine.judges and users.praised:
+        return [Reason("disagreement", "disagreement", 1.0, "scales", "The user liked what a judge did not")]
+    if machine.satisfied and users.disliked:
+        return [Reason("disagreement", "disagreement", 1.0, "scales", "A judge found nothing wrong, the user did")]
+    if len(machine.judges) == 2:
+        return [Reason("disagreement", "disagreement", 0.8, "scales", "The judges disagree")]
     return []
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= QUOTE else words[: QUOTE - 1] + "…"

@@ -14,8 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-# The most that each term adds; a term counts once, with its strongest reason.
-WEIGHTS = {"negative": 40.0, "behaviour": 15.0, "machine": 25.0, "error": 20.0, "disagreement": 15.0}
+# The most that each term adds; a term counts once, with its strongest reason. Complaints, severity (harm,
+# errors) and disagreement are worth a person's time in this order; that a machine alone finds an answer bad is
+# worth less than a user's word. What is left to 100 belongs to what a single interaction cannot tell: how many
+# users a pattern meets, whether it is new, whether it grows.
+WEIGHTS = {"negative": 25.0, "severity": 20.0, "disagreement": 20.0, "machine": 15.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,14 @@ def terms(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
 def score(reasons: Sequence[Reason]) -> float:
     """0 to 100."""
     return min(100.0, sum(float(term["points"]) for term in terms(reasons)))
+
+
+def explained(stored_terms: Iterable[dict[str, Any]]) -> str:
+    """The score in words: ``45 points: Thumbs-down 25, Judge faithfulness 0.31 15, …``."""
+    parts = list(stored_terms)
+    total = min(100.0, sum(part["points"] for part in parts))
+    words = ", ".join(f"{part['text']} {part['points']:g}" for part in parts)
+    return f"{total:g} points" + (f": {words}" if words else "")
 
 
 def time_limit(points: float, *, sla_min_hours: float, sla_max_hours: float) -> timedelta:
