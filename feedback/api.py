@@ -142,6 +142,7 @@ class InteractionDetail(APIView):
     @extend_schema(operation_id="interaction_read", tags=["Intake"], responses={200: openapi.WHOLE})
     def get(self, request: Request, external_id: str) -> HttpResponse:
         """One interaction with its spans, feedback, scores and labels."""
+        _possible(external_id)
         found = Interaction.objects.filter(project=_caller(request).project, external_id=external_id).first()
         if found is None:
             raise Http404
@@ -153,6 +154,7 @@ class InteractionDetail(APIView):
     )  # fmt: skip
     def patch(self, request: Request, external_id: str) -> HttpResponse:
         """Merge ``outcome`` and ``metadata`` by key, and add ``tags``."""
+        _possible(external_id)
         patch = _object(bodies.one(_django(request), limits.FEEDBACK_BODY))
         unknown = sorted(schema.ignored(patch, InteractionPatch))
         if unknown:
@@ -162,6 +164,12 @@ class InteractionDetail(APIView):
         except Interaction.DoesNotExist:
             raise Http404 from None
         return answer(OK, detail.summary(interaction))
+
+
+def _possible(external_id: str) -> None:
+    """An id that PostgreSQL cannot even be asked for does not exist."""
+    if "\0" in external_id:
+        raise Http404
 
 
 class GiveFeedback(BasePermission):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -102,16 +103,39 @@ def _media_type(request: HttpRequest, accepted: set[str]) -> str:
 
 
 def _elements(body: bytes, name: str) -> list[msgspec.Raw]:
+    """The items without looking into them: limits on keys and depth are then those of one item."""
     try:
-        if body.lstrip()[:1] == b"[":
-            return msgspec.json.decode(body, type=list[msgspec.Raw])
-        items: list[msgspec.Raw] | None = getattr(msgspec.json.decode(body, type=_Items), name)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ApiError(400, "malformed_json", f"The body is not acceptable JSON: {error}") from None
+        items = _take_apart(body, name)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        try:
+            items = _take_apart(_SURROGATES.sub(_as_nul, body), name)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise ApiError(400, "malformed_json", f"The body is not acceptable JSON: {error}.") from None
     if items is None:
         message = f'Send a list, or {{"{name}": [...]}}.'
         raise ApiError(422, "invalid", message, [{"path": f"/{name}", "message": message}])
     return items
+
+
+def _take_apart(body: bytes, name: str) -> list[msgspec.Raw] | None:
+    if body.lstrip()[:1] == b"[":
+        return msgspec.json.decode(body, type=list[msgspec.Raw])
+    items: list[msgspec.Raw] | None = getattr(msgspec.json.decode(body, type=_Items), name)
+    return items
+
+
+# msgspec refuses lone surrogates even where it does not look, and one cut emoji must not lose a batch. They
+# become NUL, which passes here and which the strict parser replaces and reports like the surrogate itself.
+_SURROGATES = re.compile(
+    rb"\\(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})(?P<pair>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
+    rb"|u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _as_nul(escape: re.Match[bytes]) -> bytes:
+    lone = escape["low"] or (escape["high"] and not escape["pair"])
+    return rb"\u0000" if lone else escape[0]
 
 
 def _lines(body: bytes) -> Iterator[bytes]:

@@ -76,7 +76,8 @@ def _score(external_id: str, place: int, entry: dict[str, Any]) -> dict[str, Any
     detail = {name: entry[name] for name in ("probs", "level", "preferred_output") if entry.get(name) is not None}
     score = {
         "interaction_id": external_id, "name": f"{entry['judge']}{question}"[:100],
-        "label": str(entry.get("label") or ""), "explanation": entry.get("comment") or "", "detail": detail, "key": f"{external_id}:judge:{place}",
+        "label": str(entry.get("label") or ""), "explanation": entry.get("comment") or "", "detail": detail,
+        "key": f"{external_id}:judge:{place}",
     }  # fmt: skip
     return score if entry.get("score") is None else {**score, "value": entry["score"]}
 
