@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from annotations.urls_api import urlpatterns as api_urls
 from annotations.views import history, queues, review
 
 app_name = "annotations"
@@ -19,4 +20,5 @@ urlpatterns = [
     # /p/<project>/labels/mine/
     path("p/<slug:project>/labels/mine/", history.annotation_list, name="annotation-list"),
     path("p/<slug:project>/labels/mine/undo/", history.annotation_undo, name="annotation-undo"),
+    *api_urls,
 ]
