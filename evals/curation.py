@@ -11,7 +11,6 @@ from django.db.models import Exists, OuterRef, QuerySet
 from annotations.models import Label, Verdict
 from evals import datasets
 from evals.models import Example
-from feedback import inbox
 from feedback.models import Inbox
 from projects.models import Project
 
@@ -24,11 +23,6 @@ def handle(rows: list[Inbox]) -> None:
         if label.superseded_at is None and label.golden and label.verdict != Verdict.UNSURE:
             datasets.propose(label)
     datasets.withdraw(_fallen(ids))
-
-
-def curate() -> None:
-    """Reads everything that waits for this stage."""
-    inbox.drain(Inbox.Stage.CURATE, handle)
 
 
 def _fallen(ids: list[int]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from evals import analysis, judging
+from evals import analysis, curation, judging
 from feedback import inbox
 from feedback.models import Inbox
 from projects import doorbell
@@ -21,3 +21,9 @@ def judge() -> None:
     """Judges what waits. At least once per attempt, exactly one score per job: stored under the job's fence."""
     if judging.work():
         doorbell.ring("evals.judge")
+
+
+@shared_task(name="inbox.curate")
+def curate() -> None:
+    """Proposes golden examples from settled labels. Exactly once in effect: one transaction with the inbox rows."""
+    inbox.drain(Inbox.Stage.CURATE, curation.handle)

@@ -167,9 +167,11 @@ def test_a_model_behind_a_compatible_address(version: Any, hub: Hub) -> None:
 
 def test_answers_come_in_parallel_and_are_judged_like_on_the_server(project: Project, hub: Hub) -> None:
     golden.frozen(project, *(golden.content(f"{n:03}") for n in range(120)))
-    with FakeProvider(
-        reply=lambda call: call.user.replace("Question", "right") if "7" not in call.user else "no"
-    ) as fake:
+
+    def reply(call: Call) -> str:
+        return call.user.replace("Question", "right") if "7" not in call.user else "no"
+
+    with FakeProvider(reply=reply) as fake:
         target = OpenAITarget("m", base_url=fake.openai_url, key="k", backoff=0)
         done = evaluation.evaluate(hub, "golden", "latest", target, concurrency=8)
     assert done.run["counts"]["passed"] == 120 - sum("7" in f"{n:03}" for n in range(120))

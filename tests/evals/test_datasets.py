@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from annotations.models import Label
-from evals import curation, datasets, lines, snapshot
+from evals import curation, datasets, lines, snapshot, tasks
 from evals.models import Dataset, DatasetVersion, Example
 from feedback import inbox
 from feedback.models import Inbox
@@ -242,7 +242,7 @@ def test_labels_marked_golden_are_proposed_by_the_curate_stage(project: Project)
         golden.label(project, verdict="unsure"),
     )
     inbox.announce(Inbox.Kind.LABEL, project.pk, [marked.pk, unmarked.pk, unsure.pk])
-    curation.curate()
+    tasks.curate()
     assert [example.label for example in Example.objects.all()] == [marked]
     assert not Inbox.objects.filter(stage="curate").exists()
 
@@ -254,7 +254,7 @@ def test_a_label_taken_back_takes_its_proposal_along(project: Project, people: P
     datasets.approve(Example.objects.get(label=approved), actor=people["lead"])
     Label.objects.update(superseded_at=Now())
     inbox.announce(Inbox.Kind.LABEL, project.pk, [taken.pk, approved.pk])
-    curation.curate()
+    tasks.curate()
     assert [example.label for example in Example.objects.all()] == [approved]
 
 
@@ -264,7 +264,7 @@ def test_a_new_label_without_the_mark_withdraws_the_old_proposal(project: Projec
     Label.objects.filter(pk=old.pk).update(superseded_at=Now())
     new = golden.label(project, old.interaction, golden=False)
     inbox.announce(Inbox.Kind.LABEL, project.pk, [new.pk])
-    curation.curate()
+    tasks.curate()
     assert not Example.objects.exists()
 
 
