@@ -2,7 +2,7 @@
 
 Apps that build on this one add what they know by appending to ``sections``; nothing here names them::
 
-    detail.sections.append(Section(name="labels", load=labels_of, panel="annotations/_labels.html"))
+    detail.sections.append(Section(name="labels", load=labels_of, panel="…/_labels.html"))
 """
 
 from __future__ import annotations

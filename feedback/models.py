@@ -305,3 +305,34 @@ class Inbox(models.Model):
             # inbox.take: the oldest unread facts of a stage.
             models.Index(fields=["stage", "id"], name="inbox_oldest"),
         ]
+
+
+class TelemetryTrace(models.Model):
+    """A trace whose spans arrive by OpenTelemetry, and whether its interaction is to be made or made again."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    trace_id = models.CharField(max_length=32)
+    interaction = models.ForeignKey(Interaction, null=True, on_delete=models.SET_NULL, related_name="+")
+    rooted = models.BooleanField(default=False, help_text="Whether a span without a parent has come")
+    waiting = models.BooleanField(default=True)
+    touched_at = models.DateTimeField(db_default=Now())
+    problem = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "trace_id"], name="trace_once")]
+        indexes = [
+            # telemetry.assembly: traces that have changed, longest quiet first.
+            models.Index(fields=["touched_at"], name="trace_waiting", condition=Q(waiting=True)),
+        ]
+
+
+class TelemetrySpan(models.Model):
+    """A span as it came. Of two versions of one span the one with the greater ``rank`` stays, in any order."""
+
+    trace = models.ForeignKey(TelemetryTrace, on_delete=models.CASCADE, related_name="spans")
+    span_id = models.CharField(max_length=16)
+    rank = models.CharField(max_length=40)
+    body = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trace", "span_id"], name="telemetry_span_once")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.http import HttpRequest
 from rest_framework import exceptions
@@ -83,3 +83,8 @@ def allow(*, scope: str | None = None, right: Right | tuple[Right, ...] | None =
             return False
 
     return Allow
+
+
+def caller_of(request: Request) -> Caller:
+    """Who calls, behind a view that has let them in."""
+    return cast(Caller, request.auth)

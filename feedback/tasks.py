@@ -1,0 +1,12 @@
+"""Celery tasks of the intake. A message only says that there may be work; the work waits in PostgreSQL."""
+
+from celery import shared_task
+
+from feedback.telemetry.assembly import assemble_waiting
+
+
+@shared_task(name="feedback.assemble")
+def assemble() -> None:
+    """Makes interactions of traces that have paused. At least once and idempotent: the same spans, the same end."""
+    while assemble_waiting():
+        pass

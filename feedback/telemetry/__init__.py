@@ -1,0 +1,1 @@
+"""OpenTelemetry intake: the wire, the conventions, and how the spans of a trace become one interaction."""

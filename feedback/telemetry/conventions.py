@@ -1,0 +1,326 @@
+"""What the attributes of a span mean, in the conventions that are in use.
+
+Read are: OpenTelemetry GenAI semantic conventions, current (schema 1.42, ``gen_ai.input.messages``) and
+legacy (up to 1.36: ``gen_ai.system``, ``gen_ai.prompt.N.*``, ``gen_ai.usage.prompt_tokens``), and
+OpenInference (``openinference.span.kind``, ``llm.input_messages.N.*``, ``retrieval.documents.N.*``).
+A table of accepted names, tolerant of what is missing: the names have moved with almost every release.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from feedback.telemetry.wire import WireSpan
+
+Attributes = dict[str, Any]
+Message = dict[str, Any]
+
+KINDS = {
+    "LLM": "llm", "EMBEDDING": "embedding", "CHAIN": "chain", "RETRIEVER": "retriever", "RERANKER": "retriever",
+    "TOOL": "tool", "AGENT": "agent", "GUARDRAIL": "guardrail", "PROMPT": "chain", "EVALUATOR": "other",
+}  # fmt: skip
+OPERATIONS = {
+    "chat": "llm", "text_completion": "llm", "generate_content": "llm", "embeddings": "embedding",
+    "create_agent": "agent", "invoke_agent": "agent", "execute_tool": "tool", "retrieval": "retriever",
+    "invoke_workflow": "chain",
+}  # fmt: skip
+PREFIXES = ("gen_ai.", "llm.", "openinference.", "input.", "output.", "retrieval.")
+
+
+def first(attributes: Attributes, *names: str) -> Any:
+    """The first of these attributes that has a value."""
+    for name in names:
+        value = attributes.get(name)
+        if value not in (None, "", [], {}):
+            return value
+    return None
+
+
+def text(attributes: Attributes, *names: str) -> str:
+    value = first(attributes, *names)
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def number(attributes: Attributes, *names: str) -> float | None:
+    value = first(attributes, *names)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def speaks_of_models(span: WireSpan) -> bool:
+    """Whether the span follows one of the conventions; a trace with none is no interaction."""
+    return any(name.startswith(PREFIXES[:3]) for name in span.attributes)
+
+
+def kind(span: WireSpan) -> str:
+    """The kind in our words: llm, retriever, tool, chain, agent, embedding, guardrail, other."""
+    declared = str(span.attributes.get("openinference.span.kind", "")).upper()
+    if declared in KINDS:
+        return KINDS[declared]
+    operation = str(span.attributes.get("gen_ai.operation.name", ""))
+    if operation in OPERATIONS:
+        return OPERATIONS[operation]
+    if first(span.attributes, "gen_ai.request.model", "llm.model_name", "gen_ai.usage.input_tokens"):
+        return "llm"
+    return "other"
+
+
+def model(attributes: Attributes) -> str:
+    return text(attributes, "gen_ai.response.model", "gen_ai.request.model", "llm.model_name")
+
+
+def provider(attributes: Attributes) -> str:
+    return text(attributes, "gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+
+
+def usage(attributes: Attributes) -> dict[str, int]:
+    """Tokens of one call; a missing count stays missing."""
+    found = {
+        "input_tokens": number(
+            attributes, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"
+        ),
+        "output_tokens": number(
+            attributes, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"
+        ),
+        "cached_input_tokens": number(
+            attributes,
+            "gen_ai.usage.cache_read.input_tokens",
+            "gen_ai.usage.cached_tokens",
+            "llm.token_count.prompt_details.cache_read",
+        ),
+    }
+    return {name: int(value) for name, value in found.items() if value is not None and value >= 0}
+
+
+def parameters(attributes: Attributes) -> dict[str, Any]:
+    names = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_sequences", "frequency_penalty")
+    result = {name: attributes[f"gen_ai.request.{name}"] for name in names if f"gen_ai.request.{name}" in attributes}
+    declared = loads(attributes.get("llm.invocation_parameters"))
+    return {**declared, **result} if isinstance(declared, dict) else result
+
+
+def loads(value: Any) -> Any:
+    """JSON in a string, or the value itself; None where it is neither."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+# -- messages ------------------------------------------------------------------------------------------------
+
+
+def input_messages(span: WireSpan) -> list[Message]:
+    """What was sent to the model, oldest first, system instructions in front."""
+    attributes = span.attributes
+    current = _parts_messages(loads(attributes.get("gen_ai.input.messages")))
+    if current:
+        system = _system(loads(attributes.get("gen_ai.system_instructions")))
+        return [*system, *current]
+    return (
+        _indexed(attributes, "llm.input_messages", "message.")
+        or _indexed(attributes, "gen_ai.prompt", "")
+        or _from_events(span, ("gen_ai.system.message", "gen_ai.user.message", "gen_ai.assistant.message"))
+        or _plain(attributes.get("input.value"), "user")
+    )
+
+
+def output_messages(span: WireSpan) -> list[Message]:
+    """What the model answered."""
+    attributes = span.attributes
+    return (
+        _parts_messages(loads(attributes.get("gen_ai.output.messages")))
+        or _indexed(attributes, "llm.output_messages", "message.")
+        or _indexed(attributes, "gen_ai.completion", "")
+        or _from_events(span, ("gen_ai.choice",))
+        or _plain(attributes.get("output.value"), "assistant")
+    )
+
+
+def _system(parts: Any) -> list[Message]:
+    if isinstance(parts, str):
+        return [{"role": "system", "content": parts}]
+    content = "\n".join(_part_texts(parts)) if isinstance(parts, list) else ""
+    return [{"role": "system", "content": content}] if content else []
+
+
+def _part_texts(parts: Iterable[Any]) -> list[str]:
+    return [
+        part["content"]
+        for part in parts
+        if isinstance(part, dict) and part.get("type") in {"text", None} and isinstance(part.get("content"), str)
+    ]
+
+
+def _parts_messages(messages: Any) -> list[Message]:
+    """``[{"role", "parts": [{"type": "text", "content"}, {"type": "tool_call", …}]}]`` of the current convention."""
+    result = []
+    for message in messages if isinstance(messages, list) else []:
+        if not isinstance(message, dict):
+            continue
+        parts = message.get("parts")
+        parts = parts if isinstance(parts, list) else []
+        entry: Message = {"role": str(message.get("role", "user")), "content": "\n".join(_part_texts(parts))}
+        if not parts and isinstance(message.get("content"), str):
+            entry["content"] = message["content"]
+        calls = [part for part in parts if isinstance(part, dict) and part.get("type") == "tool_call"]
+        if calls:
+            entry["tool_calls"] = [_call(call.get("id"), call.get("name"), call.get("arguments")) for call in calls]
+        answers = [part for part in parts if isinstance(part, dict) and part.get("type") == "tool_call_response"]
+        if answers:
+            entry["role"] = "tool"
+            entry["tool_call_id"] = str(answers[0].get("id", ""))
+            result_value = first(answers[0], "response", "result")
+            entry["content"] = result_value if isinstance(result_value, str) else json.dumps(result_value)
+        result.append(entry)
+    return result
+
+
+def _call(call_id: Any, name: Any, arguments: Any) -> Message:
+    return {"id": str(call_id or ""), "name": str(name or ""), "arguments": loads(arguments) or arguments or {}}
+
+
+_INDEX = re.compile(r"^(\d+)\.(.*)$")
+
+
+def group(attributes: Attributes, prefix: str) -> list[Attributes]:
+    """``prefix.0.a, prefix.0.b, prefix.1.a`` as a list of ``{"a", "b"}``, in order of the index."""
+    rows: dict[int, Attributes] = {}
+    for name, value in attributes.items():
+        if not name.startswith(prefix + "."):
+            continue
+        match = _INDEX.match(name[len(prefix) + 1 :])
+        if match and len(match[1]) < 7:
+            rows.setdefault(int(match[1]), {})[match[2]] = value
+    return [rows[place] for place in sorted(rows)]
+
+
+def _indexed(attributes: Attributes, prefix: str, inner: str) -> list[Message]:
+    result = []
+    for row in group(attributes, prefix):
+        message: Message = {"role": str(row.get(f"{inner}role", "user")), "content": _indexed_content(row, inner)}
+        calls = group(row, f"{inner}tool_calls")
+        if calls:
+            message["tool_calls"] = [
+                _call(
+                    first(call, "tool_call.id", "id"),
+                    first(call, "tool_call.function.name", "name"),
+                    first(call, "tool_call.function.arguments", "arguments"),
+                )
+                for call in calls
+            ]
+        if row.get(f"{inner}tool_call_id"):
+            message["tool_call_id"] = str(row[f"{inner}tool_call_id"])
+        result.append(message)
+    return result
+
+
+def _indexed_content(row: Attributes, inner: str) -> str:
+    content = row.get(f"{inner}content")
+    if content is not None:
+        return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    parts = group(row, f"{inner}contents")
+    return "\n".join(str(part["message_content.text"]) for part in parts if "message_content.text" in part)
+
+
+def _from_events(span: WireSpan, names: tuple[str, ...]) -> list[Message]:
+    result = []
+    for event in span.events:
+        if event.name not in names:
+            continue
+        body = loads(event.attributes.get("body")) or loads(event.attributes.get("message")) or event.attributes
+        if not isinstance(body, dict):
+            continue
+        inner = body.get("message")
+        body = {**body, **inner} if isinstance(inner, dict) else body
+        role = str(body.get("role") or ("assistant" if event.name == "gen_ai.choice" else event.name.split(".")[1]))
+        content = body.get("content", "")
+        result.append({"role": role, "content": content if isinstance(content, str) else json.dumps(content)})
+    return result
+
+
+def _plain(value: Any, role: str) -> list[Message]:
+    """``input.value``: a text, or JSON that holds messages."""
+    parsed = loads(value)
+    if isinstance(parsed, dict):
+        for key in ("messages", "input", "query", "question", "output", "answer", "result", "content"):
+            if isinstance(parsed.get(key), list) and key == "messages":
+                return [
+                    {"role": str(message.get("role", role)), "content": _content_text(message.get("content"))}
+                    for message in parsed[key]
+                    if isinstance(message, dict)
+                ]
+            if isinstance(parsed.get(key), str):
+                return [{"role": role, "content": parsed[key]}]
+    if value in (None, ""):
+        return []
+    return [{"role": role, "content": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}]
+
+
+def _content_text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return ""
+
+
+# -- retrieval, tools, evaluations -----------------------------------------------------------------------------
+
+
+def documents(attributes: Attributes) -> list[dict[str, Any]]:
+    """What a retrieval returned, best first as given."""
+    current = loads(attributes.get("gen_ai.retrieval.documents"))
+    if isinstance(current, list):
+        rows = [row for row in current if isinstance(row, dict)]
+    else:
+        rows = [
+            {name.removeprefix("document."): value for name, value in row.items()}
+            for row in group(attributes, "retrieval.documents")
+        ]
+    result = []
+    for place, row in enumerate(rows):
+        metadata = loads(row.get("metadata"))
+        metadata = metadata if isinstance(metadata, dict) else {}
+        document = {
+            "id": str(row.get("id") or f"doc-{place + 1}"),
+            "content": text(row, "content", "text"),
+            "title": str(row.get("title") or metadata.get("title") or ""),
+            "metadata": metadata,
+        }
+        score = number(row, "score")
+        result.append({**document, "score": score} if score is not None else document)
+    return result
+
+
+def evaluations(span: WireSpan) -> list[dict[str, Any]]:
+    """Verdicts on this span: GenAI ``gen_ai.evaluation.result`` events and OpenInference annotations."""
+    found = []
+    for event in span.events:
+        if event.name == "gen_ai.evaluation.result":
+            a = event.attributes
+            found.append(
+                {
+                    "name": text(a, "gen_ai.evaluation.name"),
+                    "value": number(a, "gen_ai.evaluation.score.value"),
+                    "label": text(a, "gen_ai.evaluation.score.label"),
+                    "explanation": text(a, "gen_ai.evaluation.explanation"),
+                    "person": False,
+                }
+            )
+    for prefix, inner in (("annotations", "annotation."), ("evaluations", "evaluation.")):
+        for row in group(span.attributes, prefix):
+            found.append(
+                {
+                    "name": text(row, f"{inner}name"),
+                    "value": number(row, f"{inner}score"),
+                    "label": text(row, f"{inner}label"),
+                    "explanation": text(row, f"{inner}explanation"),
+                    "person": str(row.get(f"{inner}annotator_kind", "")).upper() == "HUMAN",
+                }
+            )
+    return [one for one in found if one["name"] and (one["value"] is not None or one["label"])]
