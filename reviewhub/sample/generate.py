@@ -19,28 +19,36 @@ from reviewhub.sample.written import Exchange, PlannedStep
 
 SEED = 20
 DAYS = 30
-VISITS_A_DAY = 47
+VISITS_A_DAY = 40
 # Monday to Sunday, and the hours of a day (UTC): people write in the morning and after dinner.
 WEEKDAYS = [1.25, 1.15, 1.1, 1.05, 1.0, 0.7, 0.6]
 HOURS = [1, 0.5, 0.3, 0.2, 0.3, 1, 3, 6, 9, 10, 9.5, 8, 7, 7.5, 8, 7.5, 7, 8, 9, 8.5, 7, 5, 3.5, 2]
-JUDGED = 0.36
-OUTAGE_DAY, OUTAGE_MINUTES, OUTAGE_VISITS, OUTAGE_SHARE = -12, 90, 20, 0.22
+JUDGED = 0.3
+OUTAGE_DAY, OUTAGE_MINUTES, OUTAGE_VISITS, OUTAGE_SHARE = -12, 90, 20, 0.3
 ERROR_SHARE = 0.0015
 LARGE_MODEL_SINCE, LARGE_MODEL_SHARE, LARGE_MODEL_FAULTS = -10, 0.2, 0.6
 CHARACTERS_PER_TOKEN = 3.6
 PROMPT_OVERHEAD = 380  # tool descriptions and examples that are not in the template
 
 
+@dataclass(frozen=True, slots=True)
+class JudgeVerdict:
+    """What the machine judge said of one answer. ``value`` 1 means fully supported."""
+
+    ident: str
+    value: float
+    flagged: bool
+    explanation: str
+    at: datetime
+
+
 @dataclass(slots=True)
 class Traffic:
-    """Bodies for the intake in order of time, and for each interaction the exchange it was made from.
-
-    ``verdicts`` are the judge's, as (id, value, flagged, explanation, time).
-    """
+    """Bodies for the intake in order of time, and for each interaction the exchange it was made from."""
 
     interactions: list[dict[str, Any]] = field(default_factory=list)
     feedback: list[dict[str, Any]] = field(default_factory=list)
-    verdicts: list[tuple[str, float, bool, str, datetime]] = field(default_factory=list)
+    verdicts: list[JudgeVerdict] = field(default_factory=list)
     exchanges: dict[str, Exchange] = field(default_factory=dict)
 
 
@@ -188,7 +196,7 @@ class _Visitor:
                 traffic.feedback += voices.feedback(rng, exchange, ident=body["id"], user=self.user, seen_at=seen_at)
             if rng.random() < JUDGED:
                 judged_at = min(seen_at + timedelta(seconds=rng.uniform(20, 140)), self.street.now)
-                traffic.verdicts.append((body["id"], *voices.verdict(rng, exchange), judged_at))
+                traffic.verdicts.append(JudgeVerdict(body["id"], *voices.verdict(rng, exchange), judged_at))
         self.at = seen_at + timedelta(seconds=rng.uniform(15, 70))
 
     def _body(self, exchange: Exchange) -> dict[str, Any]:

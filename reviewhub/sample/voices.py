@@ -29,6 +29,9 @@ FALSE_ALARMS = [
     "“{sentence}” is worded differently in the sources, so I do not count it as supported.",
     "The sources do not contain “{sentence}” as it stands; it is inferred.",
 ]
+# How often a fault that can fool the judge does, and how often it flags a good answer.
+FOOLED, FALSE_ALARM = 0.5, 0.014
+NOT_FOOLED = "“{quote}” does not follow from what the assistant was given."
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +114,19 @@ class _Reactions:
 def verdict(rng: Random, exchange: Exchange) -> tuple[float, bool, str]:
     """The machine judge's value, whether it flags the answer, and why.
 
-    It misses what its question does not ask for (tone, gaps, harm that is in the sources) and at times takes
-    a paraphrase for an invention: about six in seven verdicts on reviewed answers agree with the experts.
+    It often misses what its question does not ask for (tone, gaps, harm that is in the sources) and at times
+    takes a paraphrase for an invention: about six in seven verdicts on reviewed answers agree with the experts.
     """
     if exchange.judge_says_fault:
         return round(rng.uniform(0.04, 0.38), 2), True, exchange.judge
-    if exchange.faulty:
+    if exchange.faulty and (rng.random() < FOOLED or not exchange.answer):
         return round(rng.uniform(0.72, 0.95), 2), False, exchange.judge
-    if rng.random() < 0.035 and exchange.documents:
+    if exchange.opinion is not None:
+        quotes = [
+            exchange.answer[one["start"] : one["end"]] for one in exchange.opinion.spans if one["target"] == "output"
+        ]
+        return round(rng.uniform(0.22, 0.47), 2), True, NOT_FOOLED.format(quote=quotes[0])
+    if rng.random() < FALSE_ALARM and exchange.documents:
         sentence = exchange.answer.split(". ")[0].strip("*. ")[:120]
         return round(rng.uniform(0.3, 0.47), 2), True, rng.choice(FALSE_ALARMS).format(sentence=sentence)
     value = round(rng.uniform(0.8, 0.99), 2)

@@ -104,6 +104,6 @@ def test_conversations_carry_what_was_said_before(month: Traffic) -> None:
 
 
 def test_the_machine_judge_is_good_but_not_perfect(month: Traffic) -> None:
-    agreed = [flagged is month.exchanges[ident].faulty for ident, _, flagged, _, _ in month.verdicts]
+    agreed = [verdict.flagged is month.exchanges[verdict.ident].faulty for verdict in month.verdicts]
     assert 0.85 < sum(agreed) / len(agreed) < 0.98
-    assert len({explanation for _, _, _, explanation, _ in month.verdicts}) > 60
+    assert len({verdict.explanation for verdict in month.verdicts}) > 60

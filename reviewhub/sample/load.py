@@ -1,0 +1,148 @@
+"""Loads and removes the sample project. What is stored goes through the services that everybody uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from django.db import transaction
+from django.db.models import F
+
+from annotations import triage
+from annotations.models import Task, TriageRule
+from evals import analysis
+from evals.models import DetectorSetting, Judge, JudgeJob
+from feedback import inbox, services
+from feedback.models import Inbox, Interaction, Score
+from monitoring import buckets
+from projects import services as projects
+from projects.models import Project
+from reviewhub.sample import golden, people, reviews
+from reviewhub.sample.content import read
+from reviewhub.sample.generate import SEED, Traffic, generate
+from reviewhub.sample.people import SAMPLE_USERS, Team
+from reviewhub.sample.stamps import stamp
+
+__all__ = ["SAMPLE_USERS", "SLUG", "load", "remove"]
+
+SLUG = "sample"
+BATCH = 500
+# A month of this traffic at the default of 2 % would be 30 items: too few to show a rate with.
+SAMPLE_RATE = 0.04
+# The assistants answer in their own words; at the default of 0.4 one good answer in ten would be flagged.
+GROUNDEDNESS = 0.2
+JUDGE_WAIT = timedelta(seconds=9)
+ARRIVES_AFTER, DETECTED_AFTER = timedelta(seconds=1), timedelta(seconds=4)
+JUDGE, JUDGE_CRITERION = (
+    "faithfulness",
+    "Is every statement of the answer supported by the sources or the tool results?",
+)
+
+
+@transaction.atomic
+def load(now: datetime | None = None, *, seed: int = SEED, passwords: dict[str, str] | None = None) -> Project:
+    """The sample project, made if it is not there yet; a second call changes nothing.
+
+    ``passwords`` by e-mail are given to accounts that are new; the others get none and cannot sign in.
+    """
+    existing = Project.objects.filter(slug=SLUG).first()
+    if existing is not None:
+        return existing
+    now = now or datetime.now(UTC)
+    team = people.accounts(passwords or {})
+    project = projects.create_project(
+        slug=SLUG, name=read().company.project, created_by=team.admin, owner=team.lead, is_sample=True
+    )
+    people.join(project, team)
+    judge = _settings(project, now)
+    traffic = generate(now, seed=seed)
+    _record(project, judge, traffic)
+    _work(project, traffic, team, now, Random(seed))  # noqa: S311
+    version = golden.curate(project, team, now)
+    golden.run_twice(project, version, traffic, team, now)
+    golden.settle_draft(project, team)
+    return project
+
+
+@transaction.atomic
+def remove() -> None:
+    """Deletes the sample project with all that belongs to it, and its people's accounts."""
+    project = Project.objects.filter(slug=SLUG, is_sample=True).first()
+    if project is not None:
+        projects.remove_project(project, actor=None)
+    people.remove_accounts()
+
+
+def _settings(project: Project, now: datetime) -> Judge:
+    """What this project's people have set differently; and its judge, under the name of the model that it asks."""
+    TriageRule.objects.filter(project=project, slug="random-sample").update(rate=SAMPLE_RATE, version=F("version") + 1)
+    DetectorSetting.objects.create(project=project, detector="groundedness", threshold=GROUNDEDNESS)
+    Judge.objects.filter(project=project, slug=JUDGE).update(
+        model="heron-large-2.1", created_at=now - timedelta(days=31)
+    )  # fmt: skip
+    return Judge.objects.get(project=project, slug=JUDGE)
+
+
+def _record(project: Project, judge: Judge, traffic: Traffic) -> None:
+    """All that came from outside, and the judge's verdicts with the jobs that they came from."""
+    for start in range(0, len(traffic.interactions), BATCH):
+        _all_stored(services.record_interactions(project, traffic.interactions[start : start + BATCH]))
+    _all_stored(services.record_feedback_batch(project, traffic.feedback))
+    verdicts = [
+        {
+            "interaction_id": verdict.ident, "name": judge.slug, "version": str(judge.version),
+            "value": verdict.value, "flagged": verdict.flagged, "label": "fail" if verdict.flagged else "pass",
+            "explanation": verdict.explanation, "created_at": verdict.at.isoformat(),
+            "detail": {"judge": judge.pk, "model": judge.model}, "key": f"sample:{judge.slug}:{verdict.ident}",
+        }
+        for verdict in traffic.verdicts
+    ]  # fmt: skip
+    _all_stored(services.record_scores(project, verdicts, source=Score.Source.JUDGE))
+    JudgeJob.objects.bulk_create(
+        JudgeJob(
+            project=project, judge=judge, interaction_id=score.interaction_id, score=score, attempts=1,
+            created_at=score.created_at - JUDGE_WAIT, not_before=score.created_at - JUDGE_WAIT,
+            finished_at=score.created_at, input_tokens=900 + 40 * len(score.explanation),
+            output_tokens=20 + len(score.explanation) // 4,
+        )
+        for score in Score.objects.filter(project=project, source=Score.Source.JUDGE)
+        if score.interaction_id is not None
+    )  # fmt: skip
+
+
+def _all_stored(outcomes: Sequence[services.Outcome | services.FactOutcome]) -> None:
+    for outcome in outcomes:
+        if outcome.error:
+            raise ValueError(f"item {outcome.index} of the sample was refused: {outcome.error}")
+
+
+def _work(project: Project, traffic: Traffic, team: Team, now: datetime, rng: Random) -> None:
+    """The stages that read the inbox, in the order of the flow, with the reviewers between triage and measuring."""
+    asked = {body["id"]: datetime.fromisoformat(body["created_at"]) for body in traffic.interactions}
+    rows = dict(Interaction.objects.filter(project=project).values_list("pk", "external_id"))
+    inbox.drain(Inbox.Stage.ANALYSE, analysis.analyse)
+    found = Score.objects.filter(project=project, source=Score.Source.DETECTOR).values_list("pk", "interaction_id")
+    stamp(Score, {pk: {"created_at": asked[rows[item]] + DETECTED_AFTER} for pk, item in found})
+    triage.run()
+    tasks = _enqueued(project, traffic, asked)
+    reviews.cast(project, reviews.plan(rng, tasks, traffic.exchanges, team, now))
+    inbox.drain(Inbox.Stage.MEASURE, buckets.measure)
+    # Only now: while it counts as history that arrived at once, the five-minute buckets of a month are not filled.
+    stamp(Interaction, {pk: {"received_at": asked[ident] + ARRIVES_AFTER} for pk, ident in rows.items()})
+
+
+def _enqueued(project: Project, traffic: Traffic, asked: dict[str, datetime]) -> list[Task]:
+    """The tasks, as if each had been made when its first reason came up."""
+    complained: dict[str, datetime] = {}
+    for body in traffic.feedback:
+        complained.setdefault(body["interaction_id"], datetime.fromisoformat(body["created_at"]))
+    judged = {verdict.ident: verdict.at for verdict in traffic.verdicts if verdict.flagged}
+    tasks = list(Task.objects.filter(project=project).select_related("interaction", "queue").order_by("pk"))
+    for task in tasks:
+        ident = task.interaction.external_id
+        came = {"negative-feedback": complained, "flagged": judged}.get(task.queue.slug, asked)
+        at = came.get(ident, asked[ident]) + DETECTED_AFTER
+        task.enqueued_at, task.due_at = at, at + (task.due_at - task.enqueued_at)
+    stamp(Task, {task.pk: {"enqueued_at": task.enqueued_at, "due_at": task.due_at} for task in tasks})
+    return tasks
