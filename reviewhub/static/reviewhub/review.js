@@ -119,9 +119,9 @@
       if (!mine.dirty) forget(mine.token);
       extend(JSON.parse(text).seconds);
       calm();
-      status(`Draft kept ${new Date().toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}`);
+      status(`Draft ${new Date().toTimeString().slice(0, 5)}`);
     } else {
-      status('Kept on this device');
+      status('On this device');
       trouble(kind);
       if (kind === 'offline' || kind === 'server') { mine.dirty = true; mine.timer = setTimeout(saveDraft, 5000); }
     }
@@ -246,7 +246,7 @@
       line.remove();
     }
     const left = kept(item.token);
-    if (left) { fill(left); item.severity = Boolean(left.severity); status('Brought back from this device'); item.dirty = true; item.timer = setTimeout(saveDraft, 800); }
+    if (left) { fill(left); item.severity = Boolean(left.severity); status('From this device'); item.dirty = true; item.timer = setTimeout(saveDraft, 800); }
     showDiff();
     tick();
   }
