@@ -119,7 +119,7 @@ def _ask_openai(access: Access, model: str, prompt: Prompt, timeout: float) -> R
                 **options,
             )
             body = answer.http_response.content
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, outbound.OutboundRefused, outbound.OutboundFailed) as error:
             raise _explained(error) from None
     return _read_chat(_json(body))
 
@@ -142,7 +142,7 @@ def _ask_anthropic(access: Access, model: str, prompt: Prompt, timeout: float) -
                 tool_choice={"type": "tool", "name": "verdict"},
             )
             body = answer.http_response.content
-        except anthropic.AnthropicError as error:
+        except (anthropic.AnthropicError, outbound.OutboundRefused, outbound.OutboundFailed) as error:
             raise _explained(error) from None
     return _read_message(_json(body))
 
@@ -168,8 +168,11 @@ def _http(access: Access, timeout: float) -> httpx2.Client:
 
 
 def _explained(error: Exception) -> ProviderError | UnusableReply:
-    """Our error for one of a client's, told by status and cause; both clients name them alike."""
-    cause = error.__cause__
+    """Our error for one of a client's, told by status and cause; both clients name them alike.
+
+    What the wire raises comes through one client as it is and through the other as the cause of its own error.
+    """
+    cause = error.__cause__ or error
     if isinstance(cause, outbound.OutboundTooLarge):
         return UnusableReply("The provider's answer was too large.", Reply("", None, None))
     if isinstance(cause, outbound.OutboundRefused):

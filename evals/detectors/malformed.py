@@ -18,7 +18,7 @@ _ASKED = re.compile(
 _FENCE = re.compile(r"\s*```[a-zA-Z]*\n(.*?)\n?```\s*", re.DOTALL)
 _MAX_SCHEMA = 64_000
 _MAX_CHECKED = 256_000
-_MAX_REFERENCES = 5_000
+_MAX_REFERENCES = 1_000
 # A schema comes from outside: its regular expressions could run for ever, uniqueItems is quadratic.
 _UNCHECKED = ("pattern", "uniqueItems", "format")
 _REFUSED = ("patternProperties", "$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems")
