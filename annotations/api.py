@@ -77,6 +77,7 @@ class Queues(APIView):
                 "oldest_enqueued_at": row.oldest_enqueued_at,
             }
             for row in rows
+            if row.queue.paused_at is None
         ]
         return answer({"results": results})
 

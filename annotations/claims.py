@@ -30,21 +30,26 @@ SKIP_REASONS = {
 }
 # Expired leases that a claim gives back on its way; the sweeper takes more.
 RECLAIM_IN_CLAIM, RECLAIM_IN_SWEEP = 20, 500
+LOCK = 0x52484C  # the family of the lock that orders one reviewer's claims
 
 
 def claim_next(*, user: User, queue: Queue) -> Claim | None:
     """A lease on the next task of the queue for this reviewer, or None if there is none for them.
 
-    The same lease again if the reviewer already holds one here. A claim from a second tab at the same
-    moment gets the first tab's lease.
+    The same lease again if the reviewer already holds one here: a claim from a second tab at the same moment
+    gets the first tab's lease. What the reviewer skipped comes back when nothing else is left and somebody
+    else has had it since. A paused queue hands out nothing new.
     """
     for _ in range(3):
         try:
             with transaction.atomic():
+                _one_at_a_time(user)
                 expire(RECLAIM_IN_CLAIM, queue=queue)
-                return resume(user=user, queue=queue) or _take(user, queue, _most_urgent(user, queue))
+                if (mine := resume(user=user, queue=queue)) or queue.paused_at:
+                    return mine
+                return _take(user, queue, _most_urgent(user, queue)) or _take_back(user, queue)
         except IntegrityError:
-            continue  # the other tab was faster: resume what it got
+            continue  # a late vote of the same reviewer has just taken this slot: look again
     return None
 
 
@@ -52,6 +57,7 @@ def claim_task(*, user: User, task: Task) -> Claim | None:
     """A lease on this very task, or None if it is done or its slots are taken."""
     try:
         with transaction.atomic():
+            _one_at_a_time(user)
             expire(RECLAIM_IN_CLAIM, queue=task.queue)
             mine = _live(user).filter(task=task).first()
             if mine:
@@ -65,13 +71,19 @@ def claim_task(*, user: User, task: Task) -> Claim | None:
 
 
 def resume(*, user: User, queue: Queue) -> Claim | None:
-    """The reviewer's live lease in this queue, if any."""
-    return _live(user).filter(task__queue=queue).order_by("claimed_at").first()
+    """The reviewer's live lease in this queue, if any; of several (after an undo) the newest."""
+    return _live(user).filter(task__queue=queue).order_by("-claimed_at", "-pk").first()
+
+
+def _one_at_a_time(user: User) -> None:
+    """Lets a reviewer's tabs claim one after the other, so that the second sees what the first got."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, user.pk & 0x7FFFFFFF])
 
 
 def _live(user: User) -> QuerySet[Claim]:
     return Claim.objects.select_related("task__queue", "task__interaction", "task__project").filter(
-        reviewer=user, state=Claim.State.LEASED, expires_at__gt=Now()
+        reviewer=user, state=Claim.State.LEASED, expires_at__gt=Now(), task__state=Task.State.OPEN
     )
 
 
@@ -85,6 +97,21 @@ def _most_urgent(user: User, queue: Queue) -> QuerySet[Task]:
         .exclude(_held_by(user))
         .order_by("due_at", "id")
     )
+
+
+def _take_back(user: User, queue: Queue) -> Claim | None:
+    """What the reviewer skipped, once somebody else has had it and given it back too."""
+    since = Claim.objects.filter(task=OuterRef("task"), claimed_at__gt=OuterRef("ended_at")).exclude(reviewer=user)
+    skipped = Claim.objects.filter(
+        Exists(since), reviewer=user, state=Claim.State.SKIPPED, task__queue=queue,
+        task__state=Task.State.OPEN, task__taken__lt=F("task__needed"),
+    )  # fmt: skip
+    claim = skipped.order_by("task__due_at", "task_id").first()
+    if claim is None:
+        return None
+    Claim.objects.filter(pk=claim.pk).update(state=Claim.State.RELEASED)
+    free = Task.objects.filter(pk=claim.task_id, state=Task.State.OPEN, taken__lt=F("needed"))
+    return _take(user, queue, free.exclude(_held_by(user)))
 
 
 def _take(user: User, queue: Queue, tasks: QuerySet[Task]) -> Claim | None:
@@ -171,11 +198,13 @@ def _end(claim: Claim, state: str, **fields: Any) -> bool:
 EXPIRE = """
 WITH gone AS (
   SELECT c.id, c.task_id FROM annotations_claim c JOIN annotations_task t ON t.id = c.task_id
-  WHERE c.state = 'leased' AND c.expires_at <= now() AND (%(queue)s::bigint IS NULL OR t.queue_id = %(queue)s)
+  WHERE c.state = 'leased' AND c.expires_at <= statement_timestamp()
+    AND (%(queue)s::bigint IS NULL OR t.queue_id = %(queue)s)
   ORDER BY c.expires_at LIMIT %(limit)s
   FOR UPDATE OF t, c SKIP LOCKED
 ), ended AS (
-  UPDATE annotations_claim SET state = 'expired', ended_at = now() FROM gone WHERE annotations_claim.id = gone.id
+  UPDATE annotations_claim SET state = 'expired', ended_at = statement_timestamp()
+  FROM gone WHERE annotations_claim.id = gone.id
 )
 UPDATE annotations_task SET taken = taken - lost.slots
 FROM (SELECT task_id, count(*) AS slots FROM gone GROUP BY task_id) AS lost

@@ -9,17 +9,18 @@ else the vote is kept as surplus and does not count.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from annotations import claims
 from annotations.models import Annotation, Claim, Label, Rubric, Task
 from annotations.submission import Submission, check_marks, parse_submission
 from feedback import inbox
-from feedback.models import Inbox
+from feedback.models import Inbox, Interaction
 from projects import webhooks
 from projects.errors import ApiError
 from projects.models import Project, User
@@ -50,17 +51,17 @@ def submit(*, user: User, token: UUID, submission: Submission) -> Submitted:
         with transaction.atomic():
             return _submit(user, claim.pk, submission)
     except IntegrityError:
-        known = _known(claim.task.project, submission)  # the same submission, a moment earlier
+        known = _known(claim.task.project, user, submission)  # the same submission, a moment earlier
         if known is None:
             raise
         return known
 
 
-def _known(project: Project, submission: Submission) -> Submitted | None:
+def _known(project: Project, user: User, submission: Submission) -> Submitted | None:
     annotation = Annotation.objects.filter(project=project, submission_id=submission.submission_id).first()
     if annotation is None:
         return None
-    if bytes(annotation.fingerprint) != submission.fingerprint:
+    if annotation.reviewer_id != user.pk or bytes(annotation.fingerprint) != submission.fingerprint:
         raise ApiError(422, "idempotency_mismatch", "This submission id was used for another vote.")
     label = Label.objects.filter(task=annotation.task_id, superseded_at=None).first()
     return Submitted("replayed", annotation, label)
@@ -70,10 +71,8 @@ def _submit(user: User, claim_pk: int, submission: Submission) -> Submitted:
     task_pk = Claim.objects.values_list("task_id", flat=True).get(pk=claim_pk)
     task = Task.objects.select_for_update(of=("self",)).select_related("queue", "project").get(pk=task_pk)
     claim = Claim.objects.get(pk=claim_pk)
-    known = _known(task.project, submission)
+    known = _known(task.project, user, submission)
     if known is not None:
-        if known.annotation.reviewer_id != user.pk:
-            raise ApiError(422, "idempotency_mismatch", "This submission id was used for another vote.")
         return known
     state = _occupy(task, claim)
     annotation = Annotation.objects.create(
@@ -108,21 +107,27 @@ def _occupy(task: Task, claim: Claim) -> str:
     if claim.state in {Claim.State.SUBMITTED, Claim.State.SURPLUS}:
         raise ApiError(409, "already_submitted", "This claim has been used. Undo it to change your vote.")
     newer = Claim.objects.filter(task=task, reviewer=claim.reviewer, state=Claim.State.LEASED).exclude(pk=claim.pk)
+    if task.state != Task.State.OPEN:  # settled by the owner, or by others, while this vote was being written
+        return _surplus(claim)
     if claim.state == Claim.State.LEASED:
         taken = claim
-    elif task.state == Task.State.OPEN and (other := newer.first()):
+    elif other := newer.first():
         taken = other  # the lease ran out and the same person has taken the task again: this is that vote
-    elif task.state == Task.State.OPEN and task.taken < task.needed and not _voted(task, claim.reviewer):
+    elif task.taken < task.needed and not _voted(task, claim.reviewer):
         Claim.objects.filter(task=task, reviewer=claim.reviewer, state=Claim.State.SKIPPED).exclude(pk=claim.pk).update(
             state=Claim.State.RELEASED
         )
         Task.objects.filter(pk=task.pk).update(taken=F("taken") + 1)
         taken = claim
     else:
-        Claim.objects.filter(pk=claim.pk).update(state=Claim.State.SURPLUS)
-        return Annotation.State.SURPLUS
+        return _surplus(claim)
     Claim.objects.filter(pk=taken.pk).update(state=Claim.State.SUBMITTED, ended_at=Now(), draft=None)
     return Annotation.State.COUNTED
+
+
+def _surplus(claim: Claim) -> str:
+    Claim.objects.filter(pk=claim.pk).update(state=Claim.State.SURPLUS, ended_at=Coalesce("ended_at", Now()))
+    return Annotation.State.SURPLUS
 
 
 def _voted(task: Task, reviewer: User) -> bool:
@@ -147,7 +152,8 @@ def _settle(task: Task) -> Label | None:
         return None
     if len({vote.verdict for vote in votes}) == 1:
         how = Label.SettledBy.SINGLE if len(votes) == 1 else Label.SettledBy.UNANIMOUS
-        return _label(task, votes[0], votes, how)
+        with_answer = next((vote for vote in votes if vote.desired_output), votes[0])
+        return _label(task, with_answer, votes, how)
     if task.needed < MAX_OVERLAP:
         Task.objects.filter(pk=task.pk).update(needed=F("needed") + 1)
     else:
@@ -156,7 +162,10 @@ def _settle(task: Task) -> Label | None:
 
 
 def _label(task: Task, vote: Annotation, votes: list[Annotation], how: str) -> Label:
-    Label.objects.filter(interaction=task.interaction_id, superseded_at=None).update(superseded_at=Now())
+    """The new current label. The one before it ends at the very moment at which this one begins: that is how
+    ``_unsettle`` knows which label to bring back."""
+    moment = _alone_with(task.interaction_id)
+    Label.objects.filter(interaction=task.interaction_id, superseded_at=None).update(superseded_at=moment)
     label = Label.objects.create(
         project=task.project,
         interaction_id=task.interaction_id,
@@ -176,6 +185,7 @@ def _label(task: Task, vote: Annotation, votes: list[Annotation], how: str) -> L
         rubric_version=vote.rubric.version,
         blind=all(one.blind for one in votes),
         suggestion_seen=any(one.suggestion_seen for one in votes),
+        settled_at=moment,
     )
     Task.objects.filter(pk=task.pk).update(state=Task.State.DONE, done_at=Now())
     inbox.announce(Inbox.Kind.LABEL, task.project_id, [label.pk])
@@ -218,19 +228,21 @@ def _retract(vote: Annotation) -> Claim | None:
     return claims.claim_task(user=vote.reviewer, task=task)
 
 
+def _alone_with(interaction_id: int) -> datetime:
+    """Locks the interaction, so that two tasks of it cannot both make the current label; the database's time."""
+    locked = Interaction.objects.select_for_update(no_key=True).filter(pk=interaction_id)
+    moment: datetime = locked.annotate(moment=Now()).values_list("moment", flat=True).get()
+    return moment
+
+
 def _unsettle(task: Task) -> None:
+    _alone_with(task.interaction_id)
     label = Label.objects.filter(task=task, superseded_at=None).first()
     if label is None:
         return
     Label.objects.filter(pk=label.pk).update(superseded_at=Now())
-    earlier = (
-        Label.objects.filter(interaction=task.interaction_id, settled_at__lt=label.settled_at)
-        .exclude(task=task)
-        .order_by("-settled_at")
-        .first()
-    )
-    if earlier:
-        Label.objects.filter(pk=earlier.pk).update(superseded_at=None)
+    ended_by_it = Label.objects.filter(interaction=task.interaction_id, superseded_at=label.settled_at)
+    ended_by_it.exclude(pk=label.pk).update(superseded_at=None)
     inbox.announce(Inbox.Kind.LABEL, task.project_id, [label.pk])
 
 

@@ -32,8 +32,8 @@ class QueueRow:
 
 
 def queue_overview(project: Project, user: User) -> list[QueueRow]:
-    """The queues that this user may work, with backlog, limits, who is on them and how much gets done; 4 queries."""
-    rows = {queue.pk: QueueRow(queue) for queue in project.queues.filter(paused_at=None)}
+    """Every queue, paused ones too, with what waits for this user, who is on it and how much gets done; 4 queries."""
+    rows = {queue.pk: QueueRow(queue) for queue in project.queues.all()}
     for figures in _backlog(project, user):
         row = rows.get(figures["queue"])
         if row is None:

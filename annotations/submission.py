@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -79,15 +81,16 @@ def parse_submission(project: Project, body: Any) -> Submission:
         faults.add("/verdict", "Choose a verdict: pass, fail or unsure.")
     failing = verdict == Verdict.FAIL
     note = faults.text(body, "note", MAX_NOTE)
-    primary, secondary = _categories(project, body, faults) if verdict != Verdict.PASS else (None, ())
+    modes = {mode.slug: mode for mode in project.failure_modes.filter(retired_at=None)}
+    primary, secondary = _categories(modes, body, faults) if verdict != Verdict.PASS else (None, ())
     if failing and primary is None and not note:
         faults.add("/primary_category", "Say what went wrong: choose a failure mode or write a note.")
     severity = _severity(body.get("severity"), faults) if verdict != Verdict.PASS else None
-    if severity is None and primary is not None:
-        severity = primary.default_severity
-    spans = _spans(body.get("spans"), faults)
+    spans = _spans(body.get("spans"), modes, faults)
     if failing and severity == HARM and not spans and not note:
         faults.add("/note", "Harm needs a note or a marked passage that shows it.")
+    if severity is None and primary is not None:
+        severity = primary.default_severity  # not said, so nobody claims harm and nothing has to show it
     result = {
         "verdict": verdict,
         "primary": primary,
@@ -116,8 +119,9 @@ def _uuid(value: Any, faults: _Faults) -> UUID:
         return UUID(int=0)
 
 
-def _categories(project: Project, body: dict[str, Any], faults: _Faults) -> tuple[FailureMode | None, tuple[str, ...]]:
-    known = {mode.slug: mode for mode in project.failure_modes.filter(retired_at=None)}
+def _categories(
+    known: dict[str, FailureMode], body: dict[str, Any], faults: _Faults
+) -> tuple[FailureMode | None, tuple[str, ...]]:
     wanted = body.get("primary_category") or None
     others = body.get("categories") or []
     if not isinstance(others, list):
@@ -154,7 +158,7 @@ def _seconds(value: Any, faults: _Faults) -> float | None:
     return float(value)
 
 
-def _spans(value: Any, faults: _Faults) -> tuple[dict[str, Any], ...]:
+def _spans(value: Any, modes: Container[str], faults: _Faults) -> tuple[dict[str, Any], ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or len(value) > MAX_SPANS:
@@ -170,8 +174,15 @@ def _spans(value: Any, faults: _Faults) -> tuple[dict[str, Any], ...]:
         if not _whole(start) or not _whole(end) or not 0 <= start < end:  # type: ignore[operator]
             faults.add(path, "A mark has start and end, whole numbers with start before end.")
             continue
-        mark = {"target": span["target"], "start": start, "end": end}
-        mark |= {name: span[name] for name in ("ref", "category", "quote") if isinstance(span.get(name), str)}
+        category, ref = span.get("category"), span.get("ref")
+        if category is not None and (not isinstance(category, str) or category not in modes):
+            faults.add(f"{path}/category", "There is no such failure mode in this project.")
+            continue
+        said = {"target": span["target"], "ref": str(ref) if _whole(ref) else ref, "category": category}
+        mark: dict[str, Any] = {name: value for name, value in said.items() if isinstance(value, str)}
+        mark |= {"start": start, "end": end}
+        if isinstance(span.get("quote"), str):
+            mark["quote"] = clean_text(span["quote"])
         marks.append(mark)
     return tuple(marks)
 
@@ -217,10 +228,15 @@ def _marked_text(span: dict[str, Any], interaction: Interaction) -> str | None:
     if span["target"] == "output":
         return interaction.output
     if span["target"] == "document":
-        for document in interaction.documents:
-            if str(document.get("id", "")) == ref:
-                return str(document.get("content", ""))
-        return None
-    if ref.isdecimal() and int(ref) < len(interaction.messages):
-        return text_of(interaction.messages[int(ref)].get("content"))
-    return None
+        named = [document for document in interaction.documents if ref and str(document.get("id") or "") == ref]
+        return _content(named[0]) if named else _content_at(interaction.documents, ref)
+    return _content_at(interaction.messages, ref)
+
+
+def _content(part: Any) -> str:
+    return text_of(part.get("content")) if isinstance(part, dict) else ""
+
+
+def _content_at(parts: list[Any], ref: str) -> str | None:
+    """The text of the part with this number, counted from 0; documents without an id are named so too."""
+    return _content(parts[int(ref)]) if re.fullmatch("[0-9]{1,4}", ref) and int(ref) < len(parts) else None
