@@ -188,9 +188,13 @@ def bytes_per_interaction(clone: Clone, key: str, rows: int) -> tuple[float, flo
             connection.execute("INSERT INTO bench_bare (body) VALUES (%s)", [json.dumps(item)])
         bare = _size(connection, "pg_total_relation_size('bench_bare')")
         connection.execute("DROP TABLE bench_bare")
+        connection.execute("VACUUM FULL")  # no free space of what was here before, which new rows would fill
         before = _size(connection, "pg_database_size('reviewhub')")
         for start in range(0, rows, BATCH):
-            clone.call("/api/v1/interactions/batch", key, items[start : start + BATCH])
+            answer = clone.call("/api/v1/interactions/batch", key, items[start : start + BATCH])
+            refused = [one for one in answer["results"] if one["status"] != 201]
+            if refused:
+                raise SystemExit(f"an interaction was refused: {refused[0]}")
         _await_idle(connection)
         after = _size(connection, "pg_database_size('reviewhub')")
     return (after - before) / rows, bare / rows

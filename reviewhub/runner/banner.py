@@ -82,5 +82,5 @@ _FEEDBACK = {"interaction_id": "hello-1", "kind": "thumbs", "value": "down", "co
 
 
 def _post(url: str, key: str, body: dict[str, Any]) -> str:
-    words = ["curl", url, "-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json"]
+    words = ["curl", "-sS", url, "-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json"]
     return shlex.join([*words, "-d", json.dumps(body)])
