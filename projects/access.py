@@ -24,6 +24,14 @@ class Right(Enum):
     ADMIN = "admin"  # members, keys, webhooks, audit
 
 
+IN_WORDS = {
+    Right.REVIEW: "label what waits in the queues",
+    Right.READ: "see interactions, datasets, runs and metrics",
+    Right.LEAD: "run queues and settle differences",
+    Right.BUILD: "change datasets, judges, runs and alerts",
+    Right.ADMIN: "manage members, keys and webhooks",
+}
+
 RIGHTS: dict[str, frozenset[Right]] = {
     Role.VIEWER: frozenset({Right.READ}),
     Role.REVIEWER: frozenset({Right.REVIEW}),

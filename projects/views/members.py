@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from projects import services
-from projects.access import RIGHTS, ProjectRequest, Right, project_view
+from projects.access import IN_WORDS, RIGHTS, ProjectRequest, Right, project_view
 from projects.forms import MemberForm, ProjectForm, RoleForm
 from projects.models import Membership, Role
 
@@ -42,7 +42,10 @@ def _page(request: ProjectRequest, form: MemberForm, status: int = 200, password
         "password": password,
         "password_for": form.cleaned_data["email"] if password else "",
         "memberships": request.project.memberships.select_related("user").order_by("user__name", "user__email"),
-        "roles": [(role, Role(role).label, sorted(right.value for right in RIGHTS[role])) for role in Role.values],
+        "roles": [
+            (role, Role(role).label, [words for right, words in IN_WORDS.items() if right in RIGHTS[role]])
+            for role in Role.values
+        ],
     }
     return render(request, "projects/member_list.html", context, status=status)
 
