@@ -132,6 +132,31 @@ def test_skip_asks_why_in_one_key(at_work: Visitor) -> None:
     assert not Annotation.objects.exists()
 
 
+def test_keys_pressed_while_the_page_is_still_loading_count(
+    visit: Callable[..., Visitor], wait_in: Any, modes: dict[str, FailureMode]
+) -> None:
+    wait_in("first")
+    wait_in("second")
+    visitor, held = visit("reviewer"), []
+    visitor.page.route("**/review*.js*", lambda route: held.append(route))
+    visitor.page.goto(visitor.base + REVIEW, wait_until="commit")
+    page = visitor.page
+    page.locator("#note").wait_for()
+    page.wait_for_function("() => window.hub")
+    for key in ("f", "8", "3", "n"):
+        page.keyboard.press(key)
+    page.keyboard.type("early ")
+    held[0].continue_()
+    page.wait_for_function("() => window.hub.keys.s")
+    page.keyboard.type("bird")
+    expect(page.locator(".cat.is-first")).to_have_count(1)
+    page.keyboard.press("Control+Enter")
+    shows(page, "second")
+    vote = Annotation.objects.get()
+    assert (vote.verdict, vote.note) == ("fail", "early bird")
+    assert {vote.primary_category.slug, *vote.categories} == {modes["8"].slug, modes["3"].slug}
+
+
 def test_a_draft_survives_a_reload(at_work: Visitor) -> None:
     page = at_work.page
     for key in ("f", "5", "n"):

@@ -347,5 +347,11 @@
     if (trace && item) { event.preventDefault(); window.open(trace.href, '_blank', 'noopener'); }
   });
 
-  if (form()) { begin(); $('#item').focus(); }
+  if (form()) {
+    begin();
+    // Keys pressed while this file was still on its way have been acted upon already: they count.
+    const early = $$('[type=radio], [type=checkbox]', form()).filter((box) => box.checked !== box.defaultChecked);
+    for (const box of early) box.dispatchEvent(new Event('change', { bubbles: true }));
+    if (document.activeElement === document.body) $('#item').focus();
+  }
 })();
