@@ -23,6 +23,8 @@ from projects.errors import ApiError
 from projects.models import User
 
 BODY = 2 * limits.MIB
+# What would tell a reviewer of a blind queue who gave the answer, or what others think of it.
+HIDDEN_WHERE_BLIND = {"model", "provider", "release", "variant", "prompt", "parameters", "outcome", "tags", "metadata"}
 STATUS = {"counted": 201, "replayed": 200, "surplus": 202}
 
 
@@ -44,6 +46,8 @@ def claim_as_json(claim: Claim) -> dict[str, Any]:
     blind = task.queue.blind
     interaction = detail.summary(task.interaction)
     interaction |= {"documents": task.interaction.documents, "tools": task.interaction.tools}
+    if blind:
+        interaction = {name: value for name, value in interaction.items() if name not in HIDDEN_WHERE_BLIND}
     return {
         "claim": {"token": claim.token, "expires_at": claim.expires_at},
         "task": {
