@@ -227,3 +227,81 @@ def test_expiry_by_many_at_once_gives_each_slot_back_once(project: Project) -> N
     Claim.objects.update(expires_at=Now() - timedelta(seconds=1))
     assert sum(at_once(lambda _: claims.expire(), 8)) == 20
     assert {task.taken for task in Task.objects.filter(project=project)} == {0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claims_from_many_tabs_at_one_moment_are_one_claim(project: Project) -> None:
+    queue = make_tasks(project, 10)
+    reviewer = UserFactory()
+    held = at_once(lambda _: claims.claim_next(user=reviewer, queue=queue), 8)
+    assert len({claim.token for claim in held if claim}) == 1
+    assert Claim.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reviewers_who_leave_leases_behind_lose_no_slot_and_no_task(project: Project) -> None:
+    """A third of all leases is abandoned and runs out while everybody goes on: in the end each task was done once."""
+    queue = make_tasks(project, 24)
+    Claim.objects.all().delete()
+
+    def work(number: int) -> None:
+        user = reviewers[number]
+        for step in range(40):
+            claim = claims.claim_next(user=user, queue=queue)
+            if claim is None:
+                return
+            if (step + number) % 3 == 0:
+                Claim.objects.filter(pk=claim.pk, state="leased").update(expires_at=Now() - timedelta(seconds=1))
+            else:
+                Claim.objects.filter(pk=claim.pk, state="leased").update(state="submitted", ended_at=Now())
+
+    reviewers = [UserFactory() for _ in range(6)]
+    at_once(work, 6)
+    while (claim := claims.claim_next(user=UserFactory(), queue=queue)) is not None:  # what was abandoned last
+        Claim.objects.filter(pk=claim.pk).update(state="submitted", ended_at=Now())
+    done = Counter(Claim.objects.filter(state="submitted").values_list("task_id", flat=True))
+    assert len(done) == 24
+    assert set(done.values()) == {1}
+    assert {task.taken for task in Task.objects.filter(project=project)} == {1}
+
+
+def test_what_i_skipped_comes_back_once_somebody_else_has_had_it(project: Project, people: dict[str, User]) -> None:
+    task = complaint(project, "a")
+    queue, me, other = queue_of(project), people["reviewer"], people["lead"]
+    mine = claims.claim_next(user=me, queue=queue)
+    assert mine is not None
+    claims.save_draft(user=me, token=mine.token, draft={"note": "hm"})
+    claims.skip(user=me, token=mine.token, reason="unclear")
+    assert claims.claim_next(user=me, queue=queue) is None
+    theirs = claims.claim_next(user=other, queue=queue)
+    assert theirs is not None
+    assert claims.claim_next(user=me, queue=queue) is None
+    claims.skip(user=other, token=theirs.token, reason="unclear")
+    again = claims.claim_next(user=me, queue=queue)
+    assert again is not None
+    assert (again.task_id, again.draft) == (task.pk, {"note": "hm"})
+
+
+def test_a_skipped_task_comes_after_everything_else(project: Project, people: dict[str, User]) -> None:
+    skipped = complaint(project, "a")
+    other = complaint(project, "b")
+    queue, me = queue_of(project), people["reviewer"]
+    mine = claims.claim_next(user=me, queue=queue)
+    assert mine is not None
+    assert mine.task_id == skipped.pk
+    claims.skip(user=me, token=mine.token, reason="unclear")
+    theirs = claims.claim_task(user=people["lead"], task=skipped)
+    assert theirs is not None
+    claims.release(user=people["lead"], token=theirs.token)
+    following = claims.claim_next(user=me, queue=queue)
+    assert following is not None
+    assert following.task_id == other.pk
+
+
+def test_of_two_leases_the_newer_is_resumed(project: Project, people: dict[str, User]) -> None:
+    complaint(project, "a")
+    wanted = complaint(project, "b")
+    me, queue = people["reviewer"], queue_of(project)
+    claims.claim_next(user=me, queue=queue)
+    newer = claims.claim_task(user=me, task=wanted)
+    assert claims.claim_next(user=me, queue=queue) == newer
