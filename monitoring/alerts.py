@@ -62,6 +62,18 @@ def create_defaults(project: Project) -> None:
     AlertRule.objects.bulk_create([AlertRule(project=project, **fields) for fields in DEFAULTS], ignore_conflicts=True)
 
 
+def open_alerts(project: Project) -> list[Alert]:
+    """The open alerts of a project, critical ones first, then the oldest."""
+    found = Alert.objects.filter(rule__project=project, closed_at=None).select_related("rule", "taken_by")
+    return list(found.order_by("rule__severity", "opened_at"))
+
+
+def closed_alerts(project: Project, limit: int) -> list[Alert]:
+    """The last closed alerts of a project, newest first."""
+    found = Alert.objects.filter(rule__project=project, closed_at__isnull=False).select_related("rule", "taken_by")
+    return list(found.order_by("-closed_at")[:limit])
+
+
 def window_of(rule: AlertRule, now: datetime) -> Window:
     """The rule's last ``minutes``, one point a bucket."""
     length = timedelta(minutes=rule.minutes)

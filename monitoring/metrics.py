@@ -53,7 +53,7 @@ Sources = Mapping[str, Sums]  # by the metric of the bucket
 EMPTY = Sums()
 
 
-def wilson(hits: float, n: int) -> tuple[float, float]:
+def wilson(hits: float, n: float) -> tuple[float, float]:
     """The 95 % score interval of a proportion.
 
     (p + z²/2n ± z sqrt(p (1 - p)/n + z²/4n²)) / (1 + z²/n): E. B. Wilson, "Probable inference, the law of
@@ -260,6 +260,6 @@ def value_over(project: Project, metric: Metric, window: Window, only: tuple[str
 def database_now() -> datetime:
     """The database's clock, which every time in a row comes from."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
+        cursor.execute("SELECT statement_timestamp()")
         moment: datetime = cursor.fetchone()[0]
     return moment
