@@ -16,6 +16,7 @@ from annotations.models import Claim, FailureMode, Task, Verdict
 from feedback.models import Feedback, Interaction, Score, Span, text_of
 from projects.access import ProjectRequest
 from projects.rendering import WordDiff, word_diff
+from projects.strictjson import clean_text
 
 SEVERITIES = ((taxonomy.HARM, "Harm"), (taxonomy.MAJOR, "Major"), (taxonomy.MINOR, "Minor"), (taxonomy.NIT, "Nit"))
 # Faults that are shown at their control; others stand on top of the form.
@@ -101,12 +102,12 @@ def body_of(post: QueryDict, claim: Claim) -> dict[str, Any]:
     The desired answer is left out where it is the model's. Marks and assertions of a vote that was sent by API
     and taken back here stay with it: the form has no controls for them yet.
     """
-    checked = post.getlist("categories")
+    checked = [clean_text(slug) for slug in post.getlist("categories")]
     ordered = [slug for slug in post.get("order", "").split(",") if slug in checked]
     pressed = list(dict.fromkeys([*ordered, *checked]))
     body: dict[str, Any] = {
-        "submission_id": post.get("submission_id", ""),
-        "verdict": post.get("verdict", ""),
+        "submission_id": clean_text(post.get("submission_id", "")),
+        "verdict": clean_text(post.get("verdict", "")),
         "note": _lines(post.get("note", "")),
         "golden": "golden" in post,
         "suggestion_seen": "suggestion_seen" in post,
@@ -167,8 +168,8 @@ def context_of(
 
 
 def _lines(text: str) -> str:
-    """Browsers post line ends as CR LF; texts are compared and kept with LF."""
-    return text.replace("\r\n", "\n")
+    """Browsers post line ends as CR LF; texts are compared and kept with LF, and without what PostgreSQL refuses."""
+    return clean_text(text.replace("\r\n", "\n"))
 
 
 def _diff(output: str, desired: str) -> WordDiff:

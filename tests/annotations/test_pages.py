@@ -277,6 +277,22 @@ def test_whatever_was_sent_can_be_shown(browser_of: Browser, waiting: Any, messa
     assert "The answer is empty" in html.content.decode()
 
 
+def test_no_character_breaks_a_draft_or_a_label(browser_of: Browser, waiting: Any) -> None:
+    waiting()
+    client = browser_of("reviewer")
+    bad = "a\x00b\ud7ff\U0010ffff"
+    form = form_of(
+        client, verdict="fail", note=bad, desired_output=bad * 100, severity="9" * 50, seconds="x", order=bad
+    )
+    assert post(client, "draft", {**form, "verdict": bad, "submission_id": bad}).status_code == 200
+    assert client.get(REVIEW).status_code == 200
+    assert post(client, "label", {**form, "severity": "\u0663"}).status_code in {302, 422}
+    assert post(client, "label", {**form, "submission_id": bad}).status_code == 422
+    assert client.get(f"{REVIEW}?claim=%00").status_code == 200
+    assert client.get("/p/acme/labels/mine/?page=%00").status_code == 200
+    assert client.post("/p/acme/labels/mine/undo/", {"token": "nonsense"}).status_code == 302
+
+
 def test_an_empty_queue_says_why_and_offers_another(browser_of: Browser, waiting: Any, project: Project) -> None:
     client = browser_of("reviewer")
     assert "All caught up" in client.get(REVIEW).content.decode()

@@ -117,7 +117,8 @@
   });
 
   function press(event, key, menu) {
-    const control = owner([key], menu ?? document);
+    const chosen = key === 'enter' && !menu && $('[data-row][aria-current=true] :is(a[href], button)');
+    const control = chosen || owner([key], menu ?? document);
     if (control) {
       if (event.repeat) return true;
       if (performance.now() < hub.guard && control.closest('#review')) return true; // meant for the item before
@@ -134,7 +135,6 @@
     }
     if (key === 'g' && $('[data-go]')) { going = performance.now() + 1500; return true; }
     if (key === 'j' || key === 'k') return move(key === 'j' ? 1 : -1);
-    if (key === 'enter' && rows >= 0) { $('[data-row][aria-current=true] :is(a[href], button)')?.click(); return true; }
     if (key === '/' && search()) { search().focus(); return true; }
     if (key === 'shift+d') { flipTheme(); return true; }
     if (event.key === '?') { showKeys(); return true; }
