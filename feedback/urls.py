@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from feedback import api, api_telemetry
+from feedback import api, api_peers, api_telemetry
 from feedback.views import interactions
 
 app_name = "feedback"
@@ -15,5 +15,7 @@ urlpatterns = [
     path("api/v1/feedback", api.FeedbackView.as_view(), name="api-feedback"),
     path("api/v1/feedback/batch", api.FeedbackBatch.as_view(), name="api-feedback-batch"),
     path("api/v1/scores", api.Scores.as_view(), name="api-scores"),
+    path("api/public/scores", api_peers.LangfuseScores.as_view(), name="peer-langfuse"),
+    path("feedback", api_peers.LangsmithFeedback.as_view(), name="peer-langsmith"),
     path("v1/traces", api_telemetry.Traces.as_view(), name="traces"),
 ]
