@@ -16,7 +16,7 @@ from projects.access import ProjectRequest, Right, project_view
 def queue_list(request: ProjectRequest) -> HttpResponse:
     """All queues, the most urgent one offered first. The table alone for the page that refreshes it."""
     rows = [picture(row) for row in queries.queue_overview(request.project, request.user)]
-    waiting = [row for row in rows if row.open]
+    waiting = [row for row in rows if row.open and not row.queue.paused_at]
     context = {
         "section": "queues",
         "rows": rows,

@@ -73,7 +73,7 @@ def review(request: ProjectRequest, queue: str) -> HttpResponseBase:
         "queue": line,
         "why": claims.why_empty(user=request.user, queue=line),
         "done_today": queries.my_progress(request.project, request.user),
-        "other": next((row for row in rows if row.open and row.queue != line), None),
+        "other": next((row for row in rows if row.open and not row.queue.paused_at and row.queue != line), None),
     }
     return render(request, "annotations/queue_empty.html", context)
 

@@ -304,6 +304,17 @@ def test_an_empty_queue_says_why_and_offers_another(browser_of: Browser, waiting
     assert "Go to Negative feedback, 1 waiting" in other
 
 
+def test_a_paused_queue_says_so_and_is_not_offered(browser_of: Browser, waiting: Any, queue: Queue) -> None:
+    waiting()
+    Queue.objects.filter(pk=queue.pk).update(paused_at=timezone.now())
+    client = browser_of("reviewer")
+    html = client.get("/p/acme/queues/").content.decode()
+    assert "Paused" in html
+    assert "Up next" not in html
+    assert "This queue is paused" in client.get(REVIEW).content.decode()
+    assert "Go to" not in client.get("/p/acme/queues/flagged/review/").content.decode()
+
+
 def test_the_queues_page_takes_the_same_queries_however_much_waits(browser_of: Browser, waiting: Any) -> None:
     waiting("one")
     client = browser_of("lead")
