@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from evals.models import DatasetVersion, Example
+from feedback.models import text_of
 
 CHUNK = 1_000
 COLUMNS = ("key", "split", "input", "expected", "provenance", "tags", "metadata")
@@ -56,3 +57,11 @@ def checksum(version: DatasetVersion) -> tuple[str, int]:
         digest.update(line(row))
         count += 1
     return digest.hexdigest(), count
+
+
+def question_of(messages: list[Any]) -> str:
+    """The last thing the user said."""
+    for message in reversed(messages):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return text_of(message.get("content"))
+    return ""

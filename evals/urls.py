@@ -3,10 +3,34 @@
 from django.urls import path
 
 from evals import api
+from evals.urls_judges import urlpatterns as judge_urls
+from evals.views import datasets, runs
 
 app_name = "evals"
 
 urlpatterns = [
+    path("p/<slug:project>/datasets/", datasets.dataset_list, name="dataset-list"),
+    path("p/<slug:project>/datasets/new/", datasets.dataset_new, name="dataset-new"),
+    path("p/<slug:project>/datasets/<slug:slug>/", datasets.dataset_detail, name="dataset-detail"),
+    path("p/<slug:project>/datasets/<slug:slug>/v<int:number>/", datasets.dataset_detail, name="version-detail"),
+    path(
+        "p/<slug:project>/datasets/<slug:slug>/v<int:number>/export/<slug:format>/",
+        datasets.dataset_export,
+        name="version-export",
+    ),
+    path("p/<slug:project>/datasets/<slug:slug>/freeze/", datasets.dataset_freeze, name="dataset-freeze"),
+    path("p/<slug:project>/datasets/<slug:slug>/approve/", datasets.dataset_approve, name="dataset-approve"),
+    path(
+        "p/<slug:project>/datasets/<slug:slug>/propose/<int:label>/", datasets.dataset_propose, name="dataset-propose"
+    ),
+    path("p/<slug:project>/examples/<int:pk>/", datasets.example_detail, name="example-detail"),
+    path("p/<slug:project>/examples/<int:pk>/approve/", datasets.example_approve, name="example-approve"),
+    path("p/<slug:project>/examples/<int:pk>/remove/", datasets.example_remove, name="example-remove"),
+    path("p/<slug:project>/examples/<int:pk>/edit/", datasets.example_edit, name="example-edit"),
+    path("p/<slug:project>/runs/", runs.run_list, name="run-list"),
+    path("p/<slug:project>/runs/<uuid:pk>/", runs.run_detail, name="run-detail"),
+    path("p/<slug:project>/runs/<uuid:pk>/approve/", runs.run_approve, name="run-approve"),
+    path("p/<slug:project>/runs/<uuid:pk>/abandon/", runs.run_abandon, name="run-abandon"),
     path("api/v1/datasets", api.Datasets.as_view(), name="api-datasets"),
     path("api/v1/datasets/<slug:slug>/versions", api.Versions.as_view(), name="api-versions"),
     path("api/v1/datasets/<slug:slug>/examples", api.Examples.as_view(), name="api-examples"),
@@ -15,4 +39,5 @@ urlpatterns = [
     path("api/v1/runs/<uuid:run_id>", api.RunDetail.as_view(), name="api-run"),
     path("api/v1/runs/<uuid:run_id>/results", api.RunResults.as_view(), name="api-run-results"),
     path("api/v1/runs/<uuid:run_id>/finish", api.RunFinish.as_view(), name="api-run-finish"),
+    *judge_urls,
 ]

@@ -15,7 +15,6 @@ from typing import Any
 from evals import lines
 from evals.formats import Format
 from evals.models import DatasetVersion
-from feedback.models import text_of
 
 PIECE = 64 * 1024
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -47,7 +46,7 @@ def cells(row: dict[str, Any]) -> list[str]:
     label = expected.get("label") or {}
     messages = row["input"].get("messages") or []
     return [
-        row["key"], row["split"], question_of(messages), expected.get("output") or "",
+        row["key"], row["split"], lines.question_of(messages), expected.get("output") or "",
         _assertions(expected, "must"), _assertions(expected, "must_not"),
         label.get("verdict") or "", label.get("category") or "", _plain(label.get("severity")),
         row["metadata"].get("answer") or "", lines.canonical(messages).decode(),
@@ -55,14 +54,6 @@ def cells(row: dict[str, Any]) -> list[str]:
         _plain(provenance.get("interaction_id")), _plain(provenance.get("settled_by")),
         _plain(provenance.get("reviewers")), _plain(provenance.get("blind")),
     ]  # fmt: skip
-
-
-def question_of(messages: list[Any]) -> str:
-    """The last thing the user said."""
-    for message in reversed(messages):
-        if isinstance(message, dict) and message.get("role") == "user":
-            return text_of(message.get("content"))
-    return ""
 
 
 def disarm(cell: str) -> str:
