@@ -157,7 +157,7 @@ def thumbs_down_to_queue(clone: Clone, made: dict[str, Any], rounds: int) -> lis
     return taken
 
 
-def bytes_per_interaction(clone: Clone, key: str, rows: int) -> tuple[float, float]:
+def bytes_per_interaction(clone: Clone, key: str, rows: int) -> dict[str, Any]:
     """Bytes on disk of one stored interaction with all that hangs on it, and of the bare row of the same content."""
     rng = random.Random(7)
     words = [
@@ -189,7 +189,7 @@ def bytes_per_interaction(clone: Clone, key: str, rows: int) -> tuple[float, flo
         bare = _size(connection, "pg_total_relation_size('bench_bare')")
         connection.execute("DROP TABLE bench_bare")
         connection.execute("VACUUM FULL")  # no free space of what was here before, which new rows would fill
-        before = _size(connection, "pg_database_size('reviewhub')")
+        before, parts = _size(connection, "pg_database_size('reviewhub')"), _relations(connection)
         for start in range(0, rows, BATCH):
             answer = clone.call("/api/v1/interactions/batch", key, items[start : start + BATCH])
             refused = [one for one in answer["results"] if one["status"] != 201]
@@ -197,7 +197,23 @@ def bytes_per_interaction(clone: Clone, key: str, rows: int) -> tuple[float, flo
                 raise SystemExit(f"an interaction was refused: {refused[0]}")
         _await_idle(connection)
         after = _size(connection, "pg_database_size('reviewhub')")
-    return (after - before) / rows, bare / rows
+        grown = {name: (size - parts.get(name, 0)) / rows for name, size in _relations(connection).items()}
+    largest = sorted(grown.items(), key=lambda one: -one[1])[:12]
+    return {
+        "bytes_per_interaction": round((after - before) / rows),
+        "bytes_bare_row": round(bare / rows),
+        "ratio": round((after - before) / bare, 2),
+        "bytes_by_relation": {name: round(size) for name, size in largest if size >= 1},
+    }
+
+
+def _relations(connection: psycopg.Connection) -> dict[str, int]:
+    """Bytes of every table (with what it keeps out of line) and every index."""
+    found = connection.execute(
+        "SELECT relname, CASE relkind WHEN 'r' THEN pg_table_size(oid) ELSE pg_relation_size(oid) END FROM pg_class"
+        " WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"
+    ).fetchall()
+    return {str(name): int(size) for name, size in found}
 
 
 def _await_idle(connection: psycopg.Connection) -> None:
@@ -235,12 +251,7 @@ def measure(clone: Clone, rounds: int, rows: int) -> dict[str, Any]:
         made = clone.bootstrap()
         taken = thumbs_down_to_queue(clone, made, rounds)
         result["thumbs_down_to_queue_s"] = {"median": round(statistics.median(taken), 3), "max": round(max(taken), 3)}
-        stored, bare = bytes_per_interaction(clone, made["secret_key"], rows)
-        result |= {
-            "bytes_per_interaction": round(stored),
-            "bytes_bare_row": round(bare),
-            "ratio": round(stored / bare, 2),
-        }
+        result |= bytes_per_interaction(clone, made["secret_key"], rows)
     return result
 
 
