@@ -1,0 +1,99 @@
+"""Forms of the judge pages: parse and check, nothing else."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from evals.models import Judge
+from projects.models import Project, ProviderConnection
+
+MAX_BACKFILL = 10_000
+
+
+class PercentField(forms.FloatField):
+    """Entered in percent, kept as a share."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_value=100, **options)
+
+    def clean(self, value: Any) -> float | None:
+        number = super().clean(value)
+        return None if number is None else _finite(number) / 100
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValidationError("A number is needed.")
+    return number
+
+
+class JudgeForm(forms.Form):
+    """A new judge or the next version of one. ``source`` is a connection's number, or a provider of the environment."""
+
+    name = forms.CharField(max_length=100)
+    criterion = forms.CharField(max_length=4000)
+    source = forms.ChoiceField()
+    model = forms.CharField(max_length=120)
+    threshold = forms.FloatField(min_value=0, max_value=1)
+    sample_rate = PercentField()
+
+    def __init__(self, project: Project, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.connections = {str(one.pk): one for one in ProviderConnection.objects.filter(project=project)}
+        source = self.fields["source"]
+        assert isinstance(source, forms.ChoiceField)
+        source.choices = [
+            (Judge.Provider.OPENAI.value, "OpenAI, key from the environment"),
+            (Judge.Provider.ANTHROPIC.value, "Anthropic, key from the environment"),
+            *((pk, f"{one.name} ({one.get_kind_display()})") for pk, one in self.connections.items()),
+        ]
+
+    def clean_threshold(self) -> float:
+        return _finite(self.cleaned_data["threshold"])
+
+    def clean(self) -> dict[str, Any]:
+        """Turns ``source`` into ``provider`` and ``connection``, as the service wants them."""
+        data = super().clean() or {}
+        source = data.pop("source", "")
+        connection: ProviderConnection | None = self.connections.get(source)
+        return {**data, "connection": connection, "provider": connection.kind if connection else source}
+
+
+class RateForm(forms.Form):
+    sample_rate = PercentField()
+
+
+class BackfillForm(forms.Form):
+    limit = forms.IntegerField(min_value=1, max_value=MAX_BACKFILL)
+
+
+class SwitchForm(forms.Form):
+    enabled = forms.BooleanField(required=False)
+
+
+class DetectorForm(forms.Form):
+    """An empty threshold means the detector's own."""
+
+    enabled = forms.BooleanField(required=False)
+    threshold = forms.FloatField(min_value=0, max_value=1, required=False)
+
+    def clean_threshold(self) -> float | None:
+        threshold = self.cleaned_data["threshold"]
+        return None if threshold is None else _finite(threshold)
+
+
+class ConnectionForm(forms.Form):
+    """The key is checked by the service and never put back into the page."""
+
+    name = forms.CharField(max_length=80)
+    kind = forms.ChoiceField(choices=ProviderConnection.Kind.choices)
+    base_url = forms.CharField(max_length=300)
+    key = forms.CharField(max_length=500, required=False)
+
+
+class KeyForm(forms.Form):
+    key = forms.CharField(max_length=500)
