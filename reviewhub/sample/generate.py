@@ -15,6 +15,7 @@ from typing import Any
 
 from reviewhub.sample import content, voices, written
 from reviewhub.sample.content import Assistant, Model, Pattern
+from reviewhub.sample.dice import Dice
 from reviewhub.sample.written import Exchange, PlannedStep
 
 SEED = 20
@@ -23,9 +24,10 @@ VISITS_A_DAY = 40
 # Monday to Sunday, and the hours of a day (UTC): people write in the morning and after dinner.
 WEEKDAYS = [1.25, 1.15, 1.1, 1.05, 1.0, 0.7, 0.6]
 HOURS = [1, 0.5, 0.3, 0.2, 0.3, 1, 3, 6, 9, 10, 9.5, 8, 7, 7.5, 8, 7.5, 7, 8, 9, 8.5, 7, 5, 3.5, 2]
-JUDGED = 0.3
+JUDGED = 0.26
 OUTAGE_DAY, OUTAGE_MINUTES, OUTAGE_VISITS, OUTAGE_SHARE = -12, 90, 20, 0.3
 ERROR_SHARE = 0.0015
+EVERYDAY = 0.65  # of the written shares of faults, where no new prompt spoils things
 LARGE_MODEL_SINCE, LARGE_MODEL_SHARE, LARGE_MODEL_FAULTS = -10, 0.2, 0.6
 CHARACTERS_PER_TOKEN = 3.6
 PROMPT_OVERHEAD = 380  # tool descriptions and examples that are not in the template
@@ -71,6 +73,7 @@ class _Street:
 
     def __init__(self, rng: Random, now: datetime, days: int) -> None:
         self.rng, self.now, self.days = rng, now, days
+        self.dice = Dice(rng)
         self.content = content.read()
         self.traffic = Traffic()
         patterns = self.content.patterns.values()
@@ -109,10 +112,11 @@ class _Street:
         openers = self.openers[assistant.key]
         pattern = rng.choices(openers, [one.weight for one in openers])[0]
         visitor = _Visitor(self, assistant, start)
-        faulty = rng.random() < visitor.fault_share(pattern)
+        faulty = self.dice.happens((pattern.key, visitor.prompt.version), visitor.fault_share(pattern))
         wording = rng.randrange(len(pattern.questions))
         first = self._exchange(pattern, start, faulty, wording=wording)
-        broke = rng.random() < self.error_share(start)
+        share = self.error_share(start)
+        broke = self.dice.happens(("broke", share), share)
         visitor.say(first, broke=broke)
         if broke:
             visitor.react("regenerated")
@@ -161,7 +165,7 @@ class _Visitor:
         if pattern.fault is None:
             return 0.0
         newest = self.prompt is self.assistant.prompt[-1] and len(self.assistant.prompt) > 1
-        share = pattern.fault.share
+        share = pattern.fault.share * EVERYDAY
         if newest and pattern.fault.share_new is not None:
             share = pattern.fault.share_new
         return share * (LARGE_MODEL_FAULTS if self.variant == "large-model" else 1)
@@ -178,7 +182,7 @@ class _Visitor:
 
     def say(self, exchange: Exchange, *, broke: bool = False) -> None:
         """Asks, gets the answer (or an error), and reacts."""
-        rng, traffic = self.rng, self.street.traffic
+        rng, street, traffic = self.rng, self.street, self.street.traffic
         body = self._body(exchange)
         if self.at + timedelta(milliseconds=body["latency_ms"]) > self.street.now:
             return
@@ -193,10 +197,14 @@ class _Visitor:
                 {"role": "user", "content": exchange.question}, {"role": "assistant", "content": exchange.answer},
             ]  # fmt: skip
             if self.assistant.key != "mail-reader":
-                traffic.feedback += voices.feedback(rng, exchange, ident=body["id"], user=self.user, seen_at=seen_at)
-            if rng.random() < JUDGED:
+                traffic.feedback += voices.feedback(
+                    rng, street.dice, exchange, ident=body["id"], user=self.user, seen_at=seen_at
+                )
+            if street.dice.happens(("judged", exchange.faulty), JUDGED):
                 judged_at = min(seen_at + timedelta(seconds=rng.uniform(20, 140)), self.street.now)
-                traffic.verdicts.append(JudgeVerdict(body["id"], *voices.verdict(rng, exchange), judged_at))
+                traffic.verdicts.append(
+                    JudgeVerdict(body["id"], *voices.verdict(rng, street.dice, exchange), judged_at)
+                )
         self.at = seen_at + timedelta(seconds=rng.uniform(15, 70))
 
     def _body(self, exchange: Exchange) -> dict[str, Any]:

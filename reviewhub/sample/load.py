@@ -18,7 +18,7 @@ from feedback.models import Inbox, Interaction, Score
 from monitoring import buckets
 from projects import services as projects
 from projects.models import Project
-from reviewhub.sample import golden, people, reviews
+from reviewhub.sample import golden, people, reviews, watch
 from reviewhub.sample.content import read
 from reviewhub.sample.generate import SEED, Traffic, generate
 from reviewhub.sample.people import SAMPLE_USERS, Team
@@ -28,10 +28,12 @@ __all__ = ["SAMPLE_USERS", "SLUG", "load", "remove"]
 
 SLUG = "sample"
 BATCH = 500
+# A stage that reads the whole month at once writes each task and each bucket once, not once a batch.
+ALL_AT_ONCE = 20_000
 # A month of this traffic at the default of 2 % would be 30 items: too few to show a rate with.
-SAMPLE_RATE = 0.04
+SAMPLE_RATE = 0.055
 # The assistants answer in their own words; at the default of 0.4 one good answer in ten would be flagged.
-GROUNDEDNESS = 0.2
+GROUNDEDNESS = 0.16
 JUDGE_WAIT = timedelta(seconds=9)
 ARRIVES_AFTER, DETECTED_AFTER = timedelta(seconds=1), timedelta(seconds=4)
 JUDGE, JUDGE_CRITERION = (
@@ -62,6 +64,7 @@ def load(now: datetime | None = None, *, seed: int = SEED, passwords: dict[str, 
     version = golden.curate(project, team, now)
     golden.run_twice(project, version, traffic, team, now)
     golden.settle_draft(project, team)
+    watch.replay(project, team, now)
     return project
 
 
@@ -121,13 +124,13 @@ def _work(project: Project, traffic: Traffic, team: Team, now: datetime, rng: Ra
     """The stages that read the inbox, in the order of the flow, with the reviewers between triage and measuring."""
     asked = {body["id"]: datetime.fromisoformat(body["created_at"]) for body in traffic.interactions}
     rows = dict(Interaction.objects.filter(project=project).values_list("pk", "external_id"))
-    inbox.drain(Inbox.Stage.ANALYSE, analysis.analyse)
+    inbox.drain(Inbox.Stage.ANALYSE, analysis.analyse, batch=ALL_AT_ONCE)
     found = Score.objects.filter(project=project, source=Score.Source.DETECTOR).values_list("pk", "interaction_id")
     stamp(Score, {pk: {"created_at": asked[rows[item]] + DETECTED_AFTER} for pk, item in found})
-    triage.run()
+    triage.run(batch=ALL_AT_ONCE)
     tasks = _enqueued(project, traffic, asked)
     reviews.cast(project, reviews.plan(rng, tasks, traffic.exchanges, team, now))
-    inbox.drain(Inbox.Stage.MEASURE, buckets.measure)
+    inbox.drain(Inbox.Stage.MEASURE, buckets.measure, batch=ALL_AT_ONCE)
     # Only now: while it counts as history that arrived at once, the five-minute buckets of a month are not filled.
     stamp(Interaction, {pk: {"received_at": asked[ident] + ARRIVES_AFTER} for pk, ident in rows.items()})
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from reviewhub.sample.dice import Dice
 from reviewhub.sample.written import Exchange
 
 # Even a good answer disappoints somebody: the law, the price, or the wish for a person.
@@ -30,7 +31,7 @@ FALSE_ALARMS = [
     "The sources do not contain “{sentence}” as it stands; it is inferred.",
 ]
 # How often a fault that can fool the judge does, and how often it flags a good answer.
-FOOLED, FALSE_ALARM = 0.5, 0.014
+FOOLED, FALSE_ALARM = 0.4, 0.012
 NOT_FOOLED = "“{quote}” does not follow from what the assistant was given."
 
 
@@ -38,8 +39,8 @@ NOT_FOOLED = "“{quote}” does not follow from what the assistant was given."
 class Rates:
     """How often users react, as shares. Faulty answers first, good ones second."""
 
-    down: tuple[float, float] = (0.38, 0.008)
-    up: tuple[float, float] = (0.025, 0.085)
+    down: tuple[float, float] = (0.43, 0.009)
+    up: tuple[float, float] = (0.02, 0.1)
     comment: float = 0.72
     stars: float = 0.3  # of the reactions at the counter and the staff desk
     copied: float = 0.055
@@ -52,23 +53,24 @@ class Rates:
 RATES = Rates()
 
 
-def feedback(rng: Random, exchange: Exchange, *, ident: str, user: str, seen_at: datetime) -> list[dict[str, Any]]:
+def feedback(
+    rng: Random, dice: Dice, exchange: Exchange, *, ident: str, user: str, seen_at: datetime
+) -> list[dict[str, Any]]:
     """The user's reactions to one answer, in order of time, as bodies of the feedback API."""
     place = 0 if exchange.faulty else 1
     react = _Reactions(rng, ident, user, seen_at)
-    chance = rng.random()
-    if chance < RATES.down[place]:
-        _thumbs_down(rng, exchange, react)
-    elif chance < RATES.down[place] + RATES.up[place]:
+    if dice.happens(("down", place), RATES.down[place]):
+        _thumbs_down(rng, dice, exchange, react)
+    elif dice.happens(("up", place), RATES.up[place]):
         _thumbs_up(rng, exchange, react)
-    elif rng.random() < RATES.abandoned[place]:
+    elif dice.happens(("abandoned", place), RATES.abandoned[place]):
         react.add("implicit", value="abandoned")
     elif not exchange.faulty and rng.random() < RATES.copied:
         react.add("implicit", value="copied")
     return react.said
 
 
-def _thumbs_down(rng: Random, exchange: Exchange, react: _Reactions) -> None:
+def _thumbs_down(rng: Random, dice: Dice, exchange: Exchange, react: _Reactions) -> None:
     language = exchange.pattern.language
     said = exchange.comments if exchange.faulty else GRUMBLES[language]
     comment: dict[str, Any] = {"comment": rng.choice(said)} if said and rng.random() < RATES.comment else {}
@@ -76,11 +78,11 @@ def _thumbs_down(rng: Random, exchange: Exchange, react: _Reactions) -> None:
         react.add("rating", value=rng.choice([1, 1, 2]), scale=5, **comment)
     else:
         react.add("thumbs", value="down", **comment)
-        if rng.random() < RATES.second_thoughts:
+        if dice.happens("second thoughts", RATES.second_thoughts):
             react.add("thumbs", value="up", pause=200)
-    if exchange.correction and rng.random() < 0.6:
+    if exchange.correction and dice.happens("correction", 0.6):
         react.add("correction", correction=exchange.correction)
-    if exchange.opinion and exchange.opinion.severity == 1 and rng.random() < RATES.report:
+    if exchange.opinion and exchange.opinion.severity == 1 and dice.happens("report", RATES.report):
         react.add("report", value="unsafe", **comment)
     if rng.random() < RATES.escalated[0 if exchange.faulty else 1] * 3:
         react.add("implicit", value="escalated")
@@ -111,7 +113,7 @@ class _Reactions:
         )
 
 
-def verdict(rng: Random, exchange: Exchange) -> tuple[float, bool, str]:
+def verdict(rng: Random, dice: Dice, exchange: Exchange) -> tuple[float, bool, str]:
     """The machine judge's value, whether it flags the answer, and why.
 
     It often misses what its question does not ask for (tone, gaps, harm that is in the sources) and at times
@@ -119,14 +121,14 @@ def verdict(rng: Random, exchange: Exchange) -> tuple[float, bool, str]:
     """
     if exchange.judge_says_fault:
         return round(rng.uniform(0.04, 0.38), 2), True, exchange.judge
-    if exchange.faulty and (rng.random() < FOOLED or not exchange.answer):
+    if exchange.faulty and (not exchange.answer or dice.happens("fooled", FOOLED)):
         return round(rng.uniform(0.72, 0.95), 2), False, exchange.judge
     if exchange.opinion is not None:
         quotes = [
             exchange.answer[one["start"] : one["end"]] for one in exchange.opinion.spans if one["target"] == "output"
         ]
         return round(rng.uniform(0.22, 0.47), 2), True, NOT_FOOLED.format(quote=quotes[0])
-    if rng.random() < FALSE_ALARM and exchange.documents:
+    if exchange.documents and dice.happens("false alarm", FALSE_ALARM):
         sentence = exchange.answer.split(". ")[0].strip("*. ")[:120]
         return round(rng.uniform(0.3, 0.47), 2), True, rng.choice(FALSE_ALARMS).format(sentence=sentence)
     value = round(rng.uniform(0.8, 0.99), 2)
