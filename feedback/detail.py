@@ -31,7 +31,7 @@ class Section:
     """What another app knows about an interaction.
 
     ``load`` returns plain JSON values, which the API answers under ``name``. ``panel`` is a template that
-    shows them on the page as ``section``; ``events`` adds to the timeline; ``actions`` is a template with
+    shows them on the page as ``section_data``; ``events`` adds to the timeline; ``actions`` is a template with
     buttons for the page's head.
     """
 

@@ -22,6 +22,7 @@ EXACT = {
     "provider": "provider", "prompt": "prompt_name", "prompt_version": "prompt_version", "language": "language",
     "status": "status", "session": "session_id", "user": "end_user_id",
 }  # fmt: skip
+CONTROLS = ("feature", "model", "prompt_version", "release", "environment", "status")
 SIGNALS = {
     "negative": "Negative", "positive": "Positive", "comment": "With a comment", "any": "Any", "none": "None",
 }  # fmt: skip
@@ -51,6 +52,16 @@ class Filters:
         if self.q:
             interactions = interactions.filter(_mentions(self.q))
         return _with_feedback(interactions, self.signal)
+
+    @property
+    def last_day(self) -> datetime | None:
+        """``until`` as a person enters it: the last day that is included."""
+        return self.until - timedelta(microseconds=1) if self.until else None
+
+    @property
+    def kept(self) -> dict[str, list[str]]:
+        """Parameters without a control of their own on the page."""
+        return {name: values for name, values in self.exact.items() if name not in CONTROLS} | {"tag": self.tags}
 
     def __bool__(self) -> bool:
         return bool(self.exact or self.q or self.tags or self.signal or self.since or self.until)

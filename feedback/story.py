@@ -1,0 +1,148 @@
+"""An interaction as it is read: the turns of its conversation, its sources, and what happened afterwards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from feedback import browsing, detail
+from feedback.detail import Event
+from feedback.models import Feedback, Interaction, Score, text_of
+
+TITLE = 120
+RECENT_TURNS = 8
+SPEAKERS = {
+    "user": ("User", "user"), "assistant": ("Assistant", "bot"), "system": ("Instructions", "doc"),
+    "developer": ("Instructions", "doc"), "tool": ("Tool", "tool"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message. ``folded`` ones (instructions, tool results) are read on demand."""
+
+    kind: str  # user, answer or context
+    name: str
+    icon: str
+    text: str
+    calls: list[str]
+    folded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document the answer was to be based on."""
+
+    title: str
+    place: str  # its id, where that is not the title already
+    text: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A score as the page shows it. ``share`` is its place on a bar from 0 to 1, None where it has no such scale."""
+
+    score: Score
+    icon: str
+    share: float | None
+
+
+def title(interaction: Interaction) -> str:
+    """The question in one line; else the answer; else the id."""
+    text = interaction.question or interaction.output or interaction.external_id
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE else line[: TITLE - 1].rstrip() + "…"
+
+
+def turns(interaction: Interaction) -> tuple[list[Turn], list[Turn]]:
+    """The earlier turns, and the recent ones with the answer last."""
+    before = [_turn(message) for message in interaction.messages]
+    if interaction.output_messages:
+        answer = [_turn(message, last=True) for message in interaction.output_messages]
+    else:
+        answer = [Turn("answer", "Assistant", "bot", interaction.output, [], False)]
+    return before[:-RECENT_TURNS], before[-RECENT_TURNS:] + answer
+
+
+def _turn(message: Any, *, last: bool = False) -> Turn:
+    if not isinstance(message, dict):
+        return Turn("context", "Message", "comment", str(message), [], True)
+    role = str(message.get("role") or "")
+    name, icon = SPEAKERS.get(role, (role or "Message", "comment"))
+    kind = "user" if role == "user" else "answer" if role == "assistant" and last else "context"
+    if role == "tool" and message.get("name"):
+        name = f"Tool {message['name']}"
+    return Turn(
+        kind, name, icon, text_of(message.get("content")), _calls(message), role in {"system", "developer", "tool"}
+    )
+
+
+def _calls(message: dict[str, Any]) -> list[str]:
+    calls = message.get("tool_calls")
+    return (
+        [pretty(call.get("function", call)) for call in calls if isinstance(call, dict)]
+        if isinstance(calls, list)
+        else []
+    )
+
+
+def sources(interaction: Interaction) -> list[Source]:
+    found = []
+    for document in interaction.documents:
+        name, place = str(document.get("title") or ""), str(document.get("id") or "")
+        found.append(
+            Source(
+                name or place or "Untitled", place if name else "", document.get("content") or "", document.get("score")
+            )
+        )
+    return found
+
+
+def pretty(value: Any) -> str:
+    """JSON for reading; a text as it is."""
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def verdicts(scores: list[Score]) -> list[Verdict]:
+    icons = {Score.Source.DETECTOR: "shield", Score.Source.JUDGE: "gauge"}
+    return [
+        Verdict(
+            score, icons.get(Score.Source(score.source), "download"),
+            score.value if score.value is not None and 0 <= score.value <= 1 else None,
+        )
+        for score in scores
+    ]  # fmt: skip
+
+
+def events(interaction: Interaction, feedback: list[Feedback]) -> list[Event]:
+    """What happened, in order: the answer, the users' words and deeds, and what other apps add."""
+    happened = [Event(interaction.created_at, "comment", "Answered")]
+    if interaction.status == Interaction.Status.ERROR:
+        happened = [Event(interaction.created_at, "bad", "Failed", interaction.error_type, "fail")]
+    happened += [_heard(row) for row in feedback]
+    for section in detail.sections:
+        if section.events:
+            happened += section.events(interaction)
+    return sorted(happened, key=lambda event: event.at)
+
+
+def _heard(row: Feedback) -> Event:
+    cell = browsing.spoken(row)[1]
+    names = {"Down": "Thumbs-down", "Up": "Thumbs-up", "Neutral": "Thumbs, neutral"}
+    notes = []
+    if row.superseded_at is not None:
+        notes.append("replaced by a later vote")
+    if not row.verified:
+        notes.append("not verified")
+    heading = names.get(cell.text, cell.text) + (f" ({', '.join(notes)})" if notes else "")
+    said = row.comment or row.correction or (row.label if row.kind == Feedback.Kind.REPORT else "")
+    return Event(row.created_at, cell.icon, heading, said, cell.tone)
+
+
+def after(begin: datetime, at: datetime) -> timedelta | None:
+    """How long after the answer something happened, if it was within a day; else None."""
+    passed = at - begin
+    return passed if timedelta(0) < passed < timedelta(days=1) else None
