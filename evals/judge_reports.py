@@ -90,11 +90,8 @@ def judge_rows(project: Project) -> list[JudgeRow]:
     }  # fmt: skip
     rows = []
     for judge in judges:
-        row = counts.get(judge.pk)
-        did = (
-            (row["verdicts"], row["flagged"], row["waiting"], row["failed"], row["last"]) if row else (0, 0, 0, 0, None)
-        )
-        rows.append(JudgeRow(judge, judging.missing_key(judge), *did))
+        verdicts, flagged, waiting, failed, last = counts.get(judge.pk, (0, 0, 0, 0, None))
+        rows.append(JudgeRow(judge, judging.missing_key(judge), verdicts, flagged, waiting, failed, last))
     return rows
 
 
