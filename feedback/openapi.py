@@ -98,7 +98,20 @@ def _resolve(schema: Any, parts: dict[str, Any]) -> Any:
         return schema
     if "$ref" in schema:
         return _resolve(parts[schema["$ref"]], parts)
-    return {name: _resolve(part, parts) for name, part in schema.items()}
+    return _as_openapi_3_0({name: _resolve(part, parts) for name, part in schema.items()})
+
+
+def _as_openapi_3_0(schema: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema says null and exclusive bounds otherwise than OpenAPI 3.0, which most generators read."""
+    if isinstance(choices := schema.get("anyOf"), list) and {"type": "null"} in choices:
+        rest = [choice for choice in choices if choice != {"type": "null"}]
+        only = rest[0] if len(rest) == 1 else {"anyOf": rest}
+        schema = {**{name: part for name, part in schema.items() if name != "anyOf"}, **only, "nullable": True}
+    if isinstance(low := schema.get("exclusiveMinimum"), int | float) and not isinstance(low, bool):
+        schema = {**schema, "minimum": low, "exclusiveMinimum": True}
+    if schema.get("required") == []:
+        schema = {name: part for name, part in schema.items() if name != "required"}
+    return schema
 
 
 def posting(shape: type[msgspec.Struct], result: dict[str, Any], *, status: int = 201) -> dict[str, Any]:
