@@ -5,7 +5,16 @@ class AnnotationsConfig(AppConfig):
     name = "annotations"
 
     def ready(self) -> None:
-        from annotations.defaults import create_defaults  # models can be imported only now
-        from projects.services import project_defaults
+        """Takes its places in the apps below: a new project's defaults, an interaction's page, imported labels."""
+        from annotations import defaults, imported, sections  # models can be imported only now
+        from feedback import detail, importers
+        from projects import services
 
-        project_defaults.append(create_defaults)
+        for registry, entry in (
+            (services.project_defaults, defaults.create_defaults),
+            (detail.sections, sections.LABELS),
+            (detail.sections, sections.TASKS),
+            (importers.label_sinks, imported.take),
+        ):
+            if entry not in registry:
+                registry.append(entry)  # type: ignore[arg-type]
