@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from feedback import limits, schema
+from feedback import limits, masking, schema
 from feedback.models import Feedback
 from feedback.schema import FeedbackIn, ScoreIn
 from projects.errors import invalid
@@ -60,12 +61,19 @@ class ScoreRow:
     created_at: datetime | None
 
 
-def feedback(item: dict[str, Any], *, verified: bool = True, sanitized: bool = False) -> FeedbackRow:
-    """The row that ``item`` stands for; ApiError 422 with the path of a fault."""
+def feedback(
+    item: dict[str, Any], *, verified: bool = True, sanitized: bool = False, kinds: Sequence[str] = ()
+) -> FeedbackRow:
+    """The row that ``item`` stands for, with these ``kinds`` of personal data masked.
+
+    ApiError 422 with the path of a fault.
+    """
     if not isinstance(item, dict):
         raise invalid("/", "A feedback is an object.")
     item, body, replaced = schema.canonical(item)
     sent = schema.check(item, FeedbackIn)
+    if kinds:
+        sent = schema.check(masking.mask_value(item, kinds)[0], FeedbackIn)
     kind = Feedback.Kind(sent.kind)
     number, scale, label = _value(sent, kind)
     comment, correction = sent.comment or "", sent.correction or ""

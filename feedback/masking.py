@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,8 +161,18 @@ def mask(text: str, kinds: Sequence[str] = DEFAULT) -> tuple[str, Counter[str]]:
     return text, counts
 
 
-def mask_value(value: Any, kinds: Sequence[str] = DEFAULT, skip: Iterable[str] = ()) -> tuple[Any, Counter[str]]:
-    """Masks every text in a JSON value; fields named in ``skip`` at the top stay as they are.
+# What identifies, times or classifies; changed, it would no longer fit what it belongs to.
+KEPT = frozenset(
+    {
+        "id", "parent_id", "interaction_id", "session_id", "user_id", "key", "created_at", "started_at", "ended_at",
+        "kind", "role", "status", "tool_call_id", "model", "provider", "release", "variant", "environment",
+        "feature", "language", "output_schema", "version",
+    }
+)  # fmt: skip
+
+
+def mask_value(value: Any, kinds: Sequence[str] = DEFAULT, kept: frozenset[str] = KEPT) -> tuple[Any, Counter[str]]:
+    """Masks every text in a JSON value except in the fields named in ``kept``, and counts what it masked.
 
     Fails closed: text that cannot be masked for whatever reason is replaced by FAILED and counted as ``failed``.
     """
@@ -180,10 +190,7 @@ def mask_value(value: Any, kinds: Sequence[str] = DEFAULT, skip: Iterable[str] =
         if isinstance(part, list):
             return [walk(entry) for entry in part]
         if isinstance(part, dict):
-            return {key: walk(entry) for key, entry in part.items()}
+            return {key: entry if key in kept else walk(entry) for key, entry in part.items()}
         return part
 
-    if isinstance(value, dict):
-        kept = set(skip)
-        return {key: entry if key in kept else walk(entry) for key, entry in value.items()}, counts
     return walk(value), counts

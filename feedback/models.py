@@ -60,6 +60,7 @@ class Interaction(models.Model):
     tags = ArrayField(models.CharField(max_length=200), default=list)
     metadata = models.JSONField(default=dict)
     sanitized = models.BooleanField(default=False)
+    masked = models.JSONField(null=True, help_text="How often each kind of personal data was masked; never what")
     fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of the body as sent")
 
     class Meta:

@@ -22,17 +22,22 @@ PROVIDERS = {
 
 
 def cost_usd(
-    *, model: str, provider: str = "", at: datetime, input_tokens: int | None, output_tokens: int | None,
+    *, model: str, provider: str = "", at: datetime | None, input_tokens: int | None, output_tokens: int | None,
     cached_input_tokens: int | None = None,
 ) -> Decimal | None:  # fmt: skip
-    """US dollars by the prices in force at ``at``; None where model or tokens are unknown.
+    """US dollars by the prices in force at ``at`` (None: now); None where model or tokens are unknown.
 
     ``input_tokens`` includes the cached ones, as the GenAI conventions count them.
     """
     if not model or (input_tokens is None and output_tokens is None):
         return None
     return _price(
-        model, provider, at.date().isoformat(), input_tokens or 0, output_tokens or 0, cached_input_tokens or 0
+        model,
+        provider,
+        at.date().isoformat() if at else None,
+        input_tokens or 0,
+        output_tokens or 0,
+        cached_input_tokens or 0,
     )
 
 
@@ -41,7 +46,7 @@ def _known(model: str, provider: str) -> bool:
     return _calculate(model, provider, None, 1, 1, 0) is not None
 
 
-def _price(model: str, provider: str, day: str, given: int, got: int, cached: int) -> Decimal | None:
+def _price(model: str, provider: str, day: str | None, given: int, got: int, cached: int) -> Decimal | None:
     # Unknown models are common (self-hosted ones), and a failed look-up is the slowest: remember those.
     return _calculate(model, provider, day, given, got, min(cached, given)) if _known(model, provider) else None
 

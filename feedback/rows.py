@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from feedback import limits, schema
+from feedback import limits, masking, pricing, schema
 from feedback.models import Interaction, text_of
 from feedback.schema import InteractionIn, SpanIn
 from projects.errors import invalid
+from projects.models import Project
 
 # The order of the values that ``interaction`` makes, for INSERT and COPY alike.
 INTERACTION_COLUMNS = (
@@ -22,7 +23,7 @@ INTERACTION_COLUMNS = (
     "language", "provider", "model", "prompt_name", "prompt_version", "prompt", "parameters", "messages", "output",
     "output_messages", "documents", "tools", "input_tokens", "output_tokens", "cached_input_tokens", "cost_usd",
     "latency_ms", "time_to_first_token_ms", "status", "error_type", "error_message", "output_schema", "outcome",
-    "tags", "metadata", "sanitized", "fingerprint",
+    "tags", "metadata", "sanitized", "masked", "fingerprint",
 )  # fmt: skip
 SPAN_COLUMNS = (
     "external_id", "parent_external_id", "kind", "name", "started_at", "ended_at", "status", "input", "output",
@@ -41,20 +42,29 @@ class InteractionRow:
     sanitized: bool
 
 
-def interaction(project_id: int, item: dict[str, Any], *, sanitized: bool = False) -> InteractionRow:
-    """The row of one interaction as the body says it; ApiError 422 with the path of a fault."""
+def interaction(project: Project, item: dict[str, Any], *, sanitized: bool = False) -> InteractionRow:
+    """The row of one interaction as the body says it; ApiError 422 with the path of a fault.
+
+    Personal data of the kinds that the project masks is replaced here, before anything is stored; the
+    fingerprint is that of the body as it was sent, so that sending it again is a replay.
+    """
     if not isinstance(item, dict):
         raise invalid("/", "An interaction is an object.")
     item, body, replaced = schema.canonical(item)
     sent = schema.check(item, InteractionIn)
     mark = schema.fingerprint(body)
+    masked = None
+    if project.masking:
+        item, found = masking.mask_value(item, project.masking)
+        masked = _json(found or None)
+        sent = schema.check(item, InteractionIn)
     external_id = schema.identifier(sent.id, "/id") or f"int_{secrets.token_hex(10)}"
     messages = _messages(sent, item)
     output, output_messages = _output(sent, item)
     status, error = _status(sent)
     usage, prompt = sent.usage, sent.prompt
     values = (
-        project_id, external_id, schema.identifier(sent.session_id, "/session_id"),
+        project.pk, external_id, schema.identifier(sent.session_id, "/session_id"),
         schema.identifier(sent.user_id, "/user_id"), sent.feature or "", sent.environment or "", sent.release or "",
         sent.variant or "", sent.language or "", sent.provider or "", sent.model or "",
         prompt.name or "" if prompt else "", _text(prompt.version) if prompt else "",
@@ -63,9 +73,9 @@ def interaction(project_id: int, item: dict[str, Any], *, sanitized: bool = Fals
         _json(sent.parameters), _json(messages), output, _json(output_messages), _documents(sent, item),
         _json(sent.tools),
         usage.input_tokens if usage else None, usage.output_tokens if usage else None,
-        usage.cached_input_tokens if usage else None, _cost(sent.cost_usd), sent.latency_ms,
+        usage.cached_input_tokens if usage else None, _cost(sent), sent.latency_ms,
         sent.time_to_first_token_ms, status, error[0], error[1], _json(sent.output_schema), _json(sent.outcome),
-        sent.tags or [], _json(sent.metadata or {}), sanitized or replaced, mark,
+        sent.tags or [], _json(sent.metadata or {}), sanitized or replaced, masked, mark,
     )  # fmt: skip
     return InteractionRow(
         external_id, mark, schema.moment(sent.created_at, "/created_at"), values, _spans(sent.spans or []),
@@ -150,9 +160,20 @@ def _documents(sent: InteractionIn, item: dict[str, Any]) -> str:
     return _json(documents) or "[]"
 
 
-def _cost(cost: Decimal | None) -> Decimal | None:
+def _cost(sent: InteractionIn) -> Decimal | None:
+    """What the caller says it cost, else what the price table says; unknown stays unknown."""
+    cost, usage = sent.cost_usd, sent.usage
     if cost is None:
-        return None
+        if usage is None or not sent.model:
+            return None
+        return pricing.cost_usd(
+            model=sent.model,
+            provider=sent.provider or "",
+            at=sent.created_at,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cached_input_tokens=usage.cached_input_tokens,
+        )
     if not cost.is_finite() or not 0 <= cost < limits.COST_USD:
         raise invalid("/cost_usd", f"Costs are US dollars from 0 to under {limits.COST_USD:,}.")
     return cost.quantize(_EIGHT_PLACES)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from projects.models import ApiKey, Project, Role, User
+from projects.models import ApiKey, Masking, Project, Role, User
 
 
 class SignInForm(forms.Form):
@@ -20,6 +21,20 @@ class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Project
         fields = ["name", "slug"]
+
+
+class SettingsForm(forms.Form):
+    """The project's name, whose label is authoritative, and what is masked."""
+
+    name = forms.CharField(max_length=120)
+    owner = forms.ModelChoiceField(User.objects.none(), required=False)
+    masking = forms.MultipleChoiceField(choices=Masking.choices, required=False)
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        owner = self.fields["owner"]
+        assert isinstance(owner, forms.ModelChoiceField)
+        owner.queryset = User.objects.filter(memberships__project=project).order_by("name", "email")
 
 
 class MemberForm(forms.Form):

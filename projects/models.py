@@ -59,6 +59,20 @@ class User(AbstractBaseUser):
         return "".join(word[0] for word in words[:2]).upper()
 
 
+class Masking(models.TextChoices):
+    """What a project may have masked at intake; feedback.masking knows how each is recognised."""
+
+    EMAIL = "email", "E-mail addresses"
+    PHONE = "phone", "Phone numbers"
+    CARD = "card", "Card numbers"
+    IBAN = "iban", "Bank accounts (IBAN)"
+    IP = "ip", "IP addresses"
+    SSN = "ssn", "US social security numbers"
+    TAX_ID = "tax_id", "German tax ids"
+    SECRET = "secret", "Keys and tokens"
+    NAME = "name", "Names after a salutation (finds few, misses most)"
+
+
 class Project(models.Model):
     """One application under review: its interactions, queues, labels and golden sets."""
 
@@ -73,6 +87,12 @@ class Project(models.Model):
         help_text="The expert whose label is authoritative",
     )
     is_sample = models.BooleanField(default=False)
+    masking = ArrayField(
+        models.CharField(max_length=10, choices=Masking),
+        default=list,
+        blank=True,
+        help_text="Kinds of personal data that are masked before anything is stored",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -35,6 +35,15 @@ def create_project(
 
 
 @transaction.atomic
+def change_project(project: Project, *, actor: User, name: str, owner: User | None, masking: list[str]) -> None:
+    """The project's name, its owner and what is masked from now on; what is stored already stays as it is."""
+    project.name, project.owner, project.masking = name, owner, masking
+    project.save(update_fields=["name", "owner", "masking"])
+    keys.forget()  # callers carry their project with them for a few seconds
+    audit.record(project, actor, "project.changed", project.slug, owner=str(owner or ""), masking=masking)
+
+
+@transaction.atomic
 def remove_project(project: Project, *, actor: User | None) -> None:
     """Deletes a project and all that belongs to it, frozen datasets included. Cannot be undone."""
     audit.record(None, actor, "project.removed", project.slug, by="command")

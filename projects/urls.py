@@ -15,6 +15,7 @@ urlpatterns = [
     path("account/tokens/<int:pk>/revoke/", keys.token_revoke, name="token-revoke"),
     path("projects/", members.project_list, name="project-list"),
     path("projects/new/", members.project_new, name="project-new"),
+    path("p/<slug:project>/settings/", members.project_settings, name="settings"),
     # /p/<project>/members/
     path("p/<slug:project>/members/", members.member_list, name="member-list"),
     path("p/<slug:project>/members/<int:pk>/role/", members.member_role, name="member-role"),

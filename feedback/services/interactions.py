@@ -83,7 +83,7 @@ def record_interaction(
     (imports, samples); ``sanitized`` says that the parser already had to replace text. Raises ApiError 422:
     ``invalid`` with the path of a fault, ``idempotency_mismatch`` where the id has another body.
     """
-    row = rows.interaction(project.pk, item, sanitized=sanitized)
+    row = rows.interaction(project, item, sanitized=sanitized)
     return retried(lambda: _record_one(project, row, received_at))
 
 
@@ -120,7 +120,7 @@ def record_interactions(
     good: list[tuple[int, InteractionRow]] = []
     for index, item in enumerate(items):
         try:
-            good.append((index, rows.interaction(project.pk, item, sanitized=index in sanitized)))
+            good.append((index, rows.interaction(project, item, sanitized=index in sanitized)))
         except ApiError as error:
             outcomes[index] = Outcome(index, REFUSED, _id_of(item), error=error.body()["error"])
     outcomes.update(_record_many(project, good, received_at))

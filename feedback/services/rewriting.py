@@ -23,7 +23,7 @@ def rewrite_interaction(project: Project, pk: int, body: dict[str, Any]) -> bool
 
     Triage looks at it again (an error may have come to light); it is not measured twice.
     """
-    row = rows.interaction(project.pk, body)
+    row = rows.interaction(project, body)
     interaction = Interaction.objects.select_for_update().only("fingerprint").get(project=project, pk=pk)
     if bytes(interaction.fingerprint) == row.fingerprint:
         return False

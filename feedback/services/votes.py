@@ -91,7 +91,7 @@ def record_feedback(
     alone vouches for: such a vote never displaces a verified one. ``received_at`` backdates the arrival.
     Raises ApiError 422: ``invalid`` with a path, ``idempotency_mismatch`` where the key has another body.
     """
-    row = facts.feedback(item, verified=verified, sanitized=sanitized)
+    row = facts.feedback(item, verified=verified, sanitized=sanitized, kinds=project.masking)
     fields = {name: getattr(row, name, None) for name in COLUMNS}
     fields |= {"source": str(source), "verified": verified}
     if not webhooks.wants(project, EVENT):
@@ -148,7 +148,12 @@ def record_feedback_batch(
 
     The rules are those of ``record_feedback``; a faulty item is refused alone.
     """
-    batch = Batch(items, lambda index, item: facts.feedback(item, verified=verified, sanitized=index in sanitized))
+    batch = Batch(
+        items,
+        lambda index, item: facts.feedback(
+            item, verified=verified, sanitized=index in sanitized, kinds=project.masking
+        ),
+    )
     return batch.outcomes(lambda good: _store(project, good, str(source), verified, received_at))
 
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from projects import services
 from projects.access import IN_WORDS, RIGHTS, ProjectRequest, Right, project_view
-from projects.forms import MemberForm, ProjectForm, RoleForm
+from projects.forms import MemberForm, ProjectForm, RoleForm, SettingsForm
 from projects.models import Membership, Role
 
 
@@ -33,6 +33,21 @@ def project_new(request: ProjectRequest) -> HttpResponse:
         return render(request, "projects/project_list.html", {"memberships": memberships, "form": form}, status=422)
     project = services.create_project(**form.cleaned_data, created_by=request.user)
     return redirect("projects:key-list", project.slug)
+
+
+@require_http_methods(["GET", "POST"])
+@project_view(Right.ADMIN)
+def project_settings(request: ProjectRequest) -> HttpResponse:
+    """Name, owner, masking."""
+    project = request.project
+    known = {"name": project.name, "owner": project.owner_id, "masking": project.masking}
+    form = SettingsForm(request.POST if request.method == "POST" else None, project=project, initial=known)
+    if request.method == "POST" and form.is_valid():
+        services.change_project(project, actor=request.user, **form.cleaned_data)
+        messages.success(request, "Saved.")
+        return redirect("projects:settings", project.slug)
+    context = {"section": "settings", "form": form}
+    return render(request, "projects/project_settings.html", context, status=422 if form.errors else 200)
 
 
 def _page(request: ProjectRequest, form: MemberForm, status: int = 200, password: str = "") -> HttpResponse:

@@ -32,14 +32,14 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("url", [URL, FEEDBACK, "/api/v1/scores", f"{URL}/req-1"])
 def test_a_body_that_is_no_json_object_is_refused(sk: Api, url: str, name: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     status, body = sk.call("PATCH" if url.endswith("req-1") else "POST", url, BROKEN[name])
     if name == "100,000 keys" and url != URL:  # larger than such bodies may be
         assert status == 413
         return
     assert status == (422 if name in {"a list", "a number", "null"} else 400), body
     assert body["error"]["code"] == ("invalid" if status == 422 else "malformed_json")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert not Interaction.objects.exists()
 
 
@@ -194,12 +194,12 @@ class TestSizes:
         assert len(bomb) < 300_000
         sk.get(URL)
         tracemalloc.start()
-        began = time.perf_counter()
+        began = time.process_time()
         status, _ = sk.post(BATCH, bomb, **{"Content-Encoding": "gzip"})
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert status == 413
-        assert time.perf_counter() - began < 1
+        assert time.process_time() - began < 1
         assert peak < 50 * 1024**2
 
     @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ class TestBatch:
         assert counts[0] == counts[1]
 
     def test_a_value_that_only_postgresql_refuses_fails_alone(self, sk: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("feedback.rows._cost", lambda cost: "not a number" if cost else None)
+        monkeypatch.setattr("feedback.rows._cost", lambda sent: "not a number" if sent.cost_usd else None)
         _, body = sk.post(f"{URL}/batch", [interaction(id="a"), interaction(id="b", cost_usd=1), interaction(id="c")])
         assert [result["status"] for result in body["results"]] == [201, 422, 201]
 

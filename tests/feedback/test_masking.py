@@ -7,6 +7,10 @@ import time
 import pytest
 
 from feedback import masking
+from feedback.models import Feedback, Interaction
+from projects import keys
+from projects.models import Project
+from tests.conftest import Api
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_names_are_masked_only_where_asked_for() -> None:
 
 def test_every_text_of_a_value_is_masked_and_counted() -> None:
     value = {"id": "a@b.org", "messages": [{"role": "user", "content": "I am c@d.org"}], "n": 7}
-    masked, counts = masking.mask_value(value, skip=["id"])
+    masked, counts = masking.mask_value(value)
     assert masked == {"id": "a@b.org", "messages": [{"role": "user", "content": "I am [email]"}], "n": 7}
     assert counts == {"email": 1}
 
@@ -92,3 +96,40 @@ def test_hostile_texts_take_no_longer_than_others(text: str) -> None:
     started = time.process_time()
     masking.mask(text)
     assert time.process_time() - started < 2
+
+
+def test_a_project_masks_before_it_stores_and_a_replay_is_still_a_replay(sk: Api, project: Project) -> None:
+    project.masking = ["email", "card"]
+    project.save(update_fields=["masking"])
+    keys.forget()
+    body = {
+        "id": "m-1",
+        "user_id": "ines@example.com",
+        "messages": [{"role": "user", "content": "I am ines@example.com, card 4111 1111 1111 1111"}],
+        "output": "Thank you, ines@example.com.",
+        "spans": [{"id": "4111111111111111", "name": "lookup", "input": {"mail": "ines@example.com"}}],
+    }
+    assert sk.post("/api/v1/interactions", body)[0] == 201
+    assert sk.post("/api/v1/interactions", body) == (200, {"id": "m-1", "replayed": True})
+    stored = Interaction.objects.get(project=project)
+    assert stored.messages[0]["content"] == "I am [email], card [card]"
+    assert stored.output == "Thank you, [email]."
+    assert stored.end_user_id == "ines@example.com"
+    assert stored.masked == {"email": 3, "card": 1}
+    span = stored.spans.get()
+    assert (span.external_id, span.input) == ("4111111111111111", {"mail": "[email]"})
+
+
+def test_comments_and_corrections_are_masked_too(sk: Api, project: Project) -> None:
+    project.masking = ["email"]
+    project.save(update_fields=["masking"])
+    keys.forget()
+    item = {"interaction_id": "m-1", "kind": "thumbs", "value": "down", "comment": "mail me: a@b.org"}
+    assert sk.post("/api/v1/feedback", item)[0] == 201
+    assert Feedback.objects.get(project=project).comment == "mail me: [email]"
+
+
+def test_without_a_choice_nothing_is_masked(sk: Api, project: Project) -> None:
+    sk.post("/api/v1/interactions", {"id": "m-2", "input": "a@b.org", "output": "ok"})
+    stored = Interaction.objects.get(project=project)
+    assert (stored.messages[0]["content"], stored.masked) == ("a@b.org", None)

@@ -33,12 +33,12 @@ from projects.errors import ApiError
     ],
 )
 def test_what_is_not_acceptable_is_refused_with_the_reason(body: bytes, reason: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ApiError) as caught:
         strictjson.parse(body)
     assert caught.value.status_code == 400
     assert reason in caught.value.message
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
