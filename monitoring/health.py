@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from statistics import median
 from typing import Any
 
 from django.db.models import Min
@@ -16,7 +17,7 @@ from annotations.queries import QueueRow, queue_overview
 from monitoring import figures, metrics, quality
 from monitoring.alerts import open_alerts
 from monitoring.buckets import COARSE
-from monitoring.metrics import METRICS, Metric, Sums, Unit, Value
+from monitoring.metrics import METRICS, Metric, Sums, Unit, Value, Window
 from monitoring.models import Alert, AlertRule, MetricBucket
 from monitoring.wording import FILTERS, alert_link, evidence, headline, interactions
 from projects import charts
@@ -27,6 +28,10 @@ PERIODS = {
     "7d": ("7 days", timedelta(days=7), 28),
     "30d": ("30 days", timedelta(days=30), 30),
 }
+# How many neighbouring points may be put together, by period, and from how many observations a point speaks.
+SIZES = {"24h": (1, 2, 4), "7d": (1, 2, 4), "30d": (1, 3, 5)}
+ENOUGH = 20
+UNCERTAIN = {Unit.SHARE, Unit.MILLISECONDS}
 CHARTED = [
     "thumbs_down_rate", "error_rate", "refusal_rate", "latency_p95", "latency_p50", "ttft_p95", "volume", "cost",
     "cost_per_request", "feedback_rate",
@@ -34,6 +39,8 @@ CHARTED = [
 TILES = ["thumbs_down_rate", "refusal_rate", "error_rate", "volume", "latency_p95", "ttft_p95", "cost"]
 LATENCIES = ["latency_p95", "latency_p50", "latency_p99"]
 MOST_MARKS = 6
+
+Points = list[dict[str, Sums]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +158,30 @@ class Health:
         if not value.n:
             return {"thumbs_down_rate": "no votes yet", "refusal_rate": "nothing checked yet"}.get(metric.name, "n 0")
         if metric.unit == Unit.SHARE:
-            hits = round((value.value or 0) * value.n)
-            return f"{figures.interval(metric.unit, value)}, {hits:,} of {value.n:,}"
+            return f"{figures.interval(metric.unit, value)}, n {value.n:,}"
         half = METRICS[metric.name.replace("p95", "p50")].compute(self.sums, 0).value
         return f"{figures.interval(metric.unit, value)}, p50 {figures.text(metric.unit, half)}"
 
-    def _line(self, metric: Metric, points: list[dict[str, Sums]]) -> list[float | None]:
-        """The values over time; the hours that are still to come, if any, are a gap."""
-        return [value.value for value in metrics.values(metric, points, self.window)]
+    def _line(self, metric: Metric, points: Points) -> list[float | None]:
+        window, points = self._readable(metric, points)
+        return [value.value for value in metrics.values(metric, points, window)]
+
+    def _readable(self, metric: Metric, points: Points) -> tuple[Window, Points]:
+        """The points, put together until most have enough observations to say something; counts stay as they are.
+
+        How many go into one is decided by this period, so that both periods are drawn alike.
+        """
+        together = 1 if metric.unit not in UNCERTAIN else self._together(metric.sources[0])
+        window = replace(self.window, points=self.window.points // together)
+        return window, [metrics.total(points[at : at + together]) for at in range(0, len(points), together)]
+
+    def _together(self, source: str) -> int:
+        counts = [point[source].n for point in self.points]
+        for size in SIZES[self.period]:
+            sums = [sum(counts[at : at + size]) for at in range(0, len(counts), size)]
+            if median([n for n in sums if n] or [0]) >= ENOUGH:
+                return size
+        return SIZES[self.period][-1]
 
     def _quality(self) -> Tile:
         now = quality.quality_rate(self.project, self.window.since, self.window.until)
@@ -184,7 +207,7 @@ class Health:
             label="Feedback",
             href=self.link(feedback="any"),
             figure=f"{self.sums['thumbs'].n:,}",
-            detail=f"{figures.text(Unit.SHARE, now.value)} of answers get a vote" if now.n else "no votes yet",
+            detail=f"{figures.text(Unit.SHARE, now.value)} of answers" if now.n else "no votes yet",
             spark=charts.spark([float(point["thumbs"].n) for point in self.points]),
             change=figures.change(metric.unit, now, before, ""),
         )
@@ -204,7 +227,9 @@ class Health:
     # Charts
 
     def chart(self) -> Chart:
-        metric, values = self.metric, metrics.values(self.metric, self.points, self.window)
+        metric = self.metric
+        window, points = self._readable(metric, self.points)
+        values = metrics.values(metric, points, window)
         before = self._line(metric, self.earlier)
         compared = any(value for value in before)
         rule = next((rule for rule in self.rules if rule.metric == metric.name), None)
@@ -219,11 +244,12 @@ class Health:
         limit = f"Alert {rule.get_op_display()} {figures.text(metric.unit, rule.threshold)}" if rule else ""
         plot = charts.Plot(
             key="main", title=f"{metric.label}, last {self.period_name}", description=self._describe(values),
-            x=self._ticks(), marks=self._releases(), threshold=rule.threshold if rule and not metric.counts else None,
+            x=self._ticks(window), marks=self._releases(window),
+            threshold=None if metric.counts or rule is None else rule.threshold,
             threshold_label=limit, breach=rule.op if rule else "", text=lambda value: figures.tick(metric.unit, value),
         )  # fmt: skip
         rows = [
-            Row(self.window.start(index), figures.text(metric.unit, value.value),
+            Row(window.start(index), figures.text(metric.unit, value.value),
                 figures.interval(metric.unit, value), value.n)
             for index, value in enumerate(values)
         ]  # fmt: skip
@@ -231,6 +257,7 @@ class Health:
 
     def latency(self) -> SafeString:
         """p50, p95 and p99 in one small chart."""
+        window, _ = self._readable(METRICS["latency_p95"], self.points)
         kinds = {"latency_p95": "s1", "latency_p50": "s2", "latency_p99": "dash"}
         series = [
             charts.Series(self._line(METRICS[name], self.points), kind=kind, label=name.removeprefix("latency_"))
@@ -242,7 +269,7 @@ class Health:
         )
         plot = charts.Plot(
             key="latency", title=f"Latency, last {self.period_name}", description=f"Over the whole period: {said}.",
-            x=self._ticks(3), height=84, text=lambda value: figures.tick(Unit.MILLISECONDS, value),
+            x=self._ticks(window, 3), height=84, text=lambda value: figures.tick(Unit.MILLISECONDS, value),
         )  # fmt: skip
         return charts.timeseries(series, plot)
 
@@ -253,17 +280,18 @@ class Health:
         low, high, last = (figures.text(self.metric.unit, value) for value in (min(known), max(known), known[-1]))
         return f"Between {low} and {high}; {last} at the end."
 
-    def _ticks(self, count: int = 5) -> list[charts.Tick]:
-        last = self.window.points - 1
+    def _ticks(self, window: Window, count: int = 5) -> list[charts.Tick]:
+        last = window.points - 1
+        count = next((even for even in (count, 4, 3) if last % (even - 1) == 0), count)
         form = "{:%H:%M}" if self.period == "24h" else "{0.day} {0:%b}"
         places = [round(last * number / (count - 1)) for number in range(count)]
-        return [charts.Tick(place / last, form.format(self.window.start(place))) for place in places]
+        return [charts.Tick(place / last, form.format(window.start(place))) for place in places]
 
-    def _releases(self) -> list[charts.Mark]:
+    def _releases(self, window: Window) -> list[charts.Mark]:
         """Releases whose first interaction lies in the period."""
         seen = MetricBucket.objects.filter(project=self.project, metric="requests", width=COARSE, dimension="release")
         first = seen.values("value").annotate(first=Min("start")).filter(first__gte=self.window.since)
-        length = self.window.step * (self.window.points - 1)
+        length = window.step * (window.points - 1)
         return [
             charts.Mark((row["first"] - self.window.since) / length, row["value"][:24])
             for row in first.order_by("-first")[:MOST_MARKS]

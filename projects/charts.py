@@ -20,6 +20,7 @@ TOP = 18  # room above the plot for annotations
 FOOT = 22  # room below it for the labels of the x axis
 SPARK_HEIGHT, SPARK_PAD = 28.0, 2.5
 MAX_ANNOTATIONS = 6
+LABEL_HEIGHT = 14
 NOTHING = SafeString("")
 Number = float | None
 
@@ -274,20 +275,23 @@ def _marks(plot: Plot) -> SafeString:
 
 
 def _ends(series: Sequence[Series], frame: _Frame, plot: Plot) -> SafeString:
-    """A dot at the last point of each series, and its label where it has one."""
-    parts = []
+    """A dot at the last point of each series, and its label above it where it has one, clear of the label above."""
+    ends: list[tuple[float, int, str, Series]] = []
     for place, one in enumerate(series):
         last = next(((spot, value) for spot, value in reversed(list(enumerate(one.values))) if value is not None), None)
-        if last is None:
-            continue
-        spot, value = last
-        kind = "dot fail" if place == 0 and _crossed(value, plot) else "dot" if one.kind == "s1" else "dot hollow"
-        y = frame.y(value)
-        label = format_html(
-            '<text class="lab" x="{}" y="{}" text-anchor="{}">{}</text>',
-            frame.percent(spot), _r(y - 8 if y > 16 else y + 18), "end" if frame.x(spot) > WIDTH / 2 else "start",
-            one.label,
-        ) if one.label else NOTHING  # fmt: skip
+        if last is not None:
+            spot, value = last
+            kind = "dot fail" if place == 0 and _crossed(value, plot) else "dot" if one.kind == "s1" else "dot hollow"
+            ends.append((frame.y(value), spot, kind, one))
+    parts, free_from = [], -math.inf
+    for y, spot, kind, one in sorted(ends, key=lambda end: end[0]):
+        label = NOTHING
+        if one.label:
+            free_from = max(y - 8 if y > 16 else y + 18, free_from) + LABEL_HEIGHT
+            label = format_html(
+                '<text class="lab" x="{}" y="{}" text-anchor="{}">{}</text>', frame.percent(spot),
+                _r(free_from - LABEL_HEIGHT), "end" if frame.x(spot) > WIDTH / 2 else "start", one.label,
+            )  # fmt: skip
         parts.append((kind, frame.percent(spot), _r(y), label))
     return format_html_join("", '<circle class="{}" cx="{}" cy="{}" r="3.5"/>{}', parts)
 

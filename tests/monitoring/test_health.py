@@ -67,8 +67,8 @@ def test_figures_come_with_their_interval_and_n(browser_of: Callable[[str], Clie
     measure()
     text = seen(browser_of("viewer"), period="24h")
     low, high = wilson(4, 50)
-    assert f"8.0 % {low * 100:.1f} to {high * 100:.1f} %, 4 of 50" in text
-    assert "1 of 1" in text
+    assert f"8.0 % {low * 100:.1f} to {high * 100:.1f} %, n 50" in text
+    assert "20.7 to 100.0 %, n 1" in text
     assert "$12.50" in text
     assert "All is well" in text
 

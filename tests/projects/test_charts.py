@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 from django.utils.safestring import SafeString
@@ -151,3 +152,11 @@ def test_a_histogram_stacks_passes_on_fails() -> None:
     root = tree(charts.histogram([Bin("0", 2, 2), Bin("1", 0, 4)], key="h", title="t", description="d", height=100))
     boxes = [(rect.get("class"), rect.get("y"), rect.get("height")) for rect in root.iter(f"{SVG}rect")]
     assert boxes == [("b-fail", "50", "50"), ("b-pass", "0", "50"), ("b-pass", "0", "100")]
+
+
+def test_labels_at_the_ends_of_lines_never_overlap() -> None:
+    series = [Series([1, 50], label="p50"), Series([1, 51], kind="s2", label="p95"), Series([1, 52], label="p99")]
+    root = tree(charts.timeseries(series, plot()))
+    places = sorted(float(text.get("y", "0")) for text in root.iter(f"{SVG}text") if text.get("class") == "lab")
+    assert len(places) == 3
+    assert all(lower - upper > 13.8 for upper, lower in pairwise(places))
