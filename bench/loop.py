@@ -169,14 +169,15 @@ def bytes_per_interaction(clone: Clone, key: str, rows: int) -> dict[str, Any]:
 
     items: list[dict[str, Any]] = []
     for number in range(rows):
-        source = text(60)  # the answer repeats its source, as a grounded one does: no detector flags it
+        # As large as an answer from three documents is (5 kB), and it repeats one of them: nothing is flagged.
+        sources = [text(90) for _ in range(3)]
         items.append({
             "id": f"disk-{number}", "session_id": f"s-{number // 4}", "user_id": f"u-{number % 50}",
             "feature": "billing", "release": "2026.11.2", "provider": "openai", "model": "some-model",
             "latency_ms": 900 + number % 800, "usage": {"input_tokens": 300, "output_tokens": 120},
-            "messages": [{"role": "system", "content": text(30)}, {"role": "user", "content": text(20)}],
-            "documents": [{"id": f"kb-{number % 90}", "title": "Fees", "content": source}],
-            "output": source,
+            "messages": [{"role": "system", "content": text(100)}, {"role": "user", "content": text(20)}],
+            "documents": [{"id": f"kb-{place}", "content": source} for place, source in enumerate(sources)],
+            "output": sources[0],
         })  # fmt: skip
 
     with clone.database() as connection:
