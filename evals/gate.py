@@ -163,12 +163,11 @@ def decide(outcomes: Sequence[Outcome], rules: Rules, *, has_baseline: bool) -> 
     broken = [outcome for outcome in pairs if outcome.baseline and not outcome.passed]
     fixed = [outcome for outcome in pairs if outcome.passed and not outcome.baseline]
     tests = [_answered(len(outcomes), len(answered), rules)]
-    needed = None
+    open_question = False
     if has_baseline:
         tests.append(_no_critical(broken, rules))
         tests.append(_not_worse(len(broken), len(fixed), len(pairs), rules))
-        if tests[-1].met is None:
-            needed = needed_examples(len(broken), len(fixed), len(pairs), rules.margin)
+        open_question = tests[-1].met is None
     floor = rules.min_pass_rate if rules.min_pass_rate is not None else None if has_baseline else 1.0
     if floor is not None:
         tests.append(_floor("pass rate", outcomes, floor))
@@ -177,6 +176,8 @@ def decide(outcomes: Sequence[Outcome], rules: Rules, *, has_baseline: bool) -> 
         by_category[outcome.category].append(outcome)
     tests += [_floor(f"pass rate of {name}", by_category[name], least) for name, least in rules.category_floors.items()]
     verdict, reason = _verdict(tests)
+    settles = open_question and verdict == "inconclusive"
+    needed = needed_examples(len(broken), len(fixed), len(pairs), rules.margin) if settles else None
     return Report(
         verdict, reason, _change(len(broken), len(fixed), rules) if has_baseline else "",
         _counts(outcomes, answered, pairs), _flips(broken, fixed), tests, needed,
@@ -231,8 +232,8 @@ def _not_worse(broken: int, fixed: int, pairs: int, rules: Rules) -> Test:
     if fixed > broken and p < rules.alpha:
         return Test(name, True, f"{count}: better than the baseline (p = {p:.2g})", figures)
     if low > -rules.margin:
-        return Test(name, True, f"{count}: at most {rules.margin:.0%} worse, if at all", figures)
-    return Test(name, None, f"{count}: this could be chance (p = {p:.2g}) or a loss of up to {-low:.0%}", figures)
+        return Test(name, True, f"{count}: at most {_percent(rules.margin)} worse, if at all", figures)
+    return Test(name, None, f"{count}: this could be chance (p = {p:.2g}) or a loss of up to {_percent(-low)}", figures)
 
 
 def _floor(name: str, outcomes: Sequence[Outcome], least: float) -> Test:
@@ -248,7 +249,7 @@ def _floor(name: str, outcomes: Sequence[Outcome], least: float) -> Test:
     if total == 0:
         return Test(name, None, f"{name}: no example", figures)
     enough, lost = _reaches(passed, least, total), not _reaches(passed + unanswered, least, total)
-    detail = f"{name} {passed / total:.1%} of at least {least:.1%}"
+    detail = f"{name} {_percent(passed / total)} of at least {_percent(least)}"
     return Test(name, True if enough else False if lost else None, detail, figures)
 
 
@@ -279,6 +280,11 @@ def _flips(broken: list[Outcome], fixed: list[Outcome]) -> dict[str, Any]:
         "fixed": len(fixed), "broken": len(broken), "broken_keys": [entry.key for entry in order][:MAX_LISTED],
         "fixed_keys": sorted(entry.key for entry in fixed)[:MAX_LISTED],
     }  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    """``0.75`` → ``75 %``, with a no-break space; one decimal where it is needed."""
+    return f"{share * 100:.1f}".removesuffix(".0") + "\u00a0%"
 
 
 def _is_share(value: object) -> bool:

@@ -66,7 +66,7 @@ def test_a_bad_candidate_exits_1_and_the_fixed_one_0(version: Any, run_cli: Any,
     assert run_cli(True, True, True, False) == 1  # no baseline: the floor
     out, err = capsys.readouterr()
     assert "Failing (1)\n  k3  Question k3\n      contains: does not say “right k3”" in out
-    assert "FAIL: pass rate 75.0% of at least 100.0%" in out
+    assert "FAIL: pass rate 75\u00a0% of at least 100\u00a0%" in out
     assert "4 of 4 answered" in err
     approve(str(Run.objects.get().pk))
     assert run_cli(True, True, True, True) == 0

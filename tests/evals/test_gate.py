@@ -127,6 +127,12 @@ def test_an_open_verdict_says_how_many_examples_would_settle_it() -> None:
     assert report.needed > 100
 
 
+def test_a_closed_gate_asks_for_no_more_examples() -> None:
+    table = [*outcomes(80, 9, 5, 6), Outcome("worst", False, True, severity=1)]
+    report = gate.decide(table, Rules(), has_baseline=True)
+    assert (report.verdict, report.needed) == ("fail", None)
+
+
 def test_identical_systems_rarely_fail_and_a_real_loss_is_caught() -> None:
     """The gate's error rates, by simulation: 200 examples, the same answer passes 9 times in 10."""
     rng = random.Random(7)
