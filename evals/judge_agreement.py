@@ -26,6 +26,11 @@ class Share:
     def interval(self) -> tuple[float, float]:
         return wilson(self.hits, self.total)
 
+    @property
+    def percents(self) -> str:
+        """The interval as people read it: ``71 to 85``."""
+        return " to ".join(f"{end * 100:.0f}" for end in self.interval)
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:

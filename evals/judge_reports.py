@@ -127,11 +127,11 @@ def figures(judge: Judge) -> Figures:
     did = jobs.aggregate(
         verdicts=Count("score"), flagged=Count("pk", filter=Q(score__flagged=True)),
         waiting=Count("pk", filter=Q(finished_at=None)), failed=Count("pk", filter=~Q(error="")),
-        seen=Count("interaction", filter=recent & Q(interaction__received_at__gte=Now() - WEEK), distinct=True),
+        seen=Count("interaction", filter=recent & Q(interaction__created_at__gte=Now() - WEEK), distinct=True),
         cost_usd=Sum("cost_usd"), input_tokens=Sum("input_tokens", default=0),
         output_tokens=Sum("output_tokens", default=0), average=Avg("score__value"),
     )  # fmt: skip
-    total = Interaction.objects.filter(project=judge.project_id, received_at__gte=Now() - WEEK).count()
+    total = Interaction.objects.filter(project=judge.project_id, created_at__gte=Now() - WEEK).count()
     return Figures(agreement=agreement(judge), total=total, **did)
 
 

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evals import judge_reports, judges, judging
 from evals.detectors import detectors
-from evals.judge_forms import BackfillForm, DetectorForm, JudgeForm, RateForm, SwitchForm
+from evals.judge_forms import MAX_BACKFILL, BackfillForm, DetectorForm, JudgeForm, RateForm, SwitchForm
 from evals.judge_prompts import SYSTEM
 from evals.models import Judge
 from projects import charts
@@ -63,7 +63,7 @@ def judge_detail(request: ProjectRequest, judge: str) -> HttpResponse:
         "cell": cell,
         "verdicts": judge_reports.verdicts(shown, cell=cell),
         "rate": f"{shown.sample_rate * 100:g}",
-        "not_judged": judging.not_judged(shown).count(),
+        "not_judged": judging.not_judged(shown)[:MAX_BACKFILL].count(),
     }
     return render(request, "evals/judge_detail.html", context)
 

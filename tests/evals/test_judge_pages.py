@@ -106,7 +106,7 @@ def test_from_thirty_labels_on_the_page_says_how_far_to_trust_it(
     text = page(browser_of("viewer"), "judges/correct/")
     assert "Trust it to sort, not yet to decide" in text
     assert "finds 9 of 12 answers that people fail, and clears 24 of 28" in text
-    assert "75\u00a0%" in text
+    assert "75\u00a0%<small>47 to 91</small>" in text
     assert "See the 3 misses" in text
     assert '<svg class="chart"' in text
     misses = page(browser_of("viewer"), "judges/correct/?version=1&cell=missed")
