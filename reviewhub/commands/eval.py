@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from reviewhub_client import cli
+from reviewhub_client.cli import main
 
 
 def handle(arguments: argparse.Namespace) -> int:
-    return cli.main(arguments.words)
+    return main(arguments.words)
