@@ -54,7 +54,7 @@ def voices(interaction_ids: Iterable[int], fresh: Collection[int]) -> dict[int, 
     complaints: dict[tuple[int, str, str, bool], list[Feedback]] = defaultdict(list)
     comments: dict[tuple[int, str], str] = {}
     rows = Feedback.objects.filter(interaction__in=list(interaction_ids), superseded_at=None).order_by("id")
-    for row in rows:
+    for row in rows.defer("metadata", "fingerprint", "interaction_external_id"):
         pk = row.interaction_id or 0
         if row.kind == Feedback.Kind.COMMENT:
             comments[pk, row.end_user_id] = row.comment
@@ -103,7 +103,9 @@ def _in_words(row: Feedback) -> tuple[str, str, float]:
 def machines(interaction_ids: Iterable[int]) -> dict[int, Machines]:
     """The newest score of each name and source, by interaction: what is flagged, and what the judges think."""
     newest: dict[tuple[int, str, str], Score] = {}
-    for score in Score.objects.filter(interaction__in=list(interaction_ids)).defer("detail").order_by("id"):
+    for score in (
+        Score.objects.filter(interaction__in=list(interaction_ids)).order_by("id").defer("detail", "fingerprint")
+    ):
         newest[score.interaction_id or 0, score.source, score.name] = score
     found: dict[int, Machines] = defaultdict(Machines)
     for (pk, source, _), score in newest.items():

@@ -10,7 +10,7 @@ overtaken by tasks that arrive within ``sla_max − sla_min`` after it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +38,9 @@ class Reason:
     @property
     def points(self) -> float:
         return WEIGHTS.get(self.term, 0.0) * self.strength
+
+
+FIELDS = tuple(field.name for field in fields(Reason))
 
 
 def ordered(reasons: Iterable[Reason]) -> list[Reason]:
@@ -76,4 +79,4 @@ def time_limit(points: float, *, sla_min_hours: float, sla_max_hours: float) -> 
 
 def as_stored(reason: Reason) -> dict[str, Any]:
     """A reason as it is kept with its task, points included."""
-    return {**asdict(reason), "points": round(reason.points, 1)}
+    return {**{name: getattr(reason, name) for name in FIELDS}, "points": round(reason.points, 1)}

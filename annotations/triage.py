@@ -132,7 +132,7 @@ def _items(project: Project, rows: Iterable[Inbox]) -> dict[int, _Item]:
 
 
 def _add_history(items: dict[int, _Item]) -> None:
-    tasks = Task.objects.select_related("queue").select_for_update(of=("self",)).filter(interaction__in=items)
+    tasks = Task.objects.select_for_update(of=("self",)).select_related("queue").filter(interaction__in=items)
     for task in tasks.order_by("pk"):
         item = items[task.interaction_id]
         if task.state == Task.State.OPEN:
@@ -188,8 +188,7 @@ def _stored_draws(task: Task | None) -> dict[str, Reason]:
         return {}
     kept = (stored for stored in task.reasons if stored.get("kind") == RANDOM)
     return {
-        stored["rule"]: Reason(**{name: stored[name] for name in Reason.__dataclass_fields__ if name in stored})
-        for stored in kept
+        stored["rule"]: Reason(**{name: stored[name] for name in priority.FIELDS if name in stored}) for stored in kept
     }
 
 
