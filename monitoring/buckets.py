@@ -250,12 +250,17 @@ _ROWS = (
 UPSERT = f"""
 INSERT INTO monitoring_metricbucket AS bucket ({_COLUMNS}, n, total)
 SELECT * FROM {_ROWS} ORDER BY 1, 2, 3, 4, 5, 6
-ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = bucket.n + excluded.n, total = bucket.total + excluded.total
+ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = bucket.n + excluded.n,
+  total = GREATEST(bucket.total + excluded.total, 0)
 RETURNING bucket.id, bucket.project_id, bucket.metric, bucket.width, bucket.dimension, bucket.value, bucket.start,
   bucket.sketch"""  # noqa: S608  # only constants of this module
 # A count may fall (a vote taken back), but PostgreSQL checks the row to be inserted before it sees the conflict.
+# It never falls below zero by itself; but an interaction whose model became known only after it was counted (late
+# spans of a trace) would have its vote taken out of a bucket that it never entered, and one wrong figure is better
+# than a fact that cannot be read at all.
 SUBTRACT = f"""
-UPDATE monitoring_metricbucket AS bucket SET n = bucket.n + added.n, total = bucket.total + added.total
+UPDATE monitoring_metricbucket AS bucket
+SET n = GREATEST(bucket.n + added.n, 0), total = GREATEST(bucket.total + added.total, 0)
 FROM {_ROWS} WHERE bucket.project_id = added.project_id AND bucket.metric = added.metric
   AND bucket.width = added.width AND bucket.dimension = added.dimension AND bucket.value = added.value
   AND bucket.start = added.start"""  # noqa: S608  # only constants of this module

@@ -113,6 +113,22 @@ def test_the_newest_vote_of_a_user_counts_and_the_earlier_is_taken_out(project: 
     assert coarse("thumbs", "model", "m1") == (0, 0)
 
 
+def test_a_vote_whose_interaction_changed_its_model_meanwhile_can_still_be_taken_back(project: Project) -> None:
+    """Late spans of a trace may bring the model; the vote was counted without it."""
+    interaction(project, 0, model=None)
+    interaction(project, 1, model="m1")
+    vote(project, 0, "down")
+    vote(project, 1, "down")
+    measure()
+    vote(project, 1, None, T0 + timedelta(seconds=30))
+    measure()
+    Interaction.objects.filter(external_id="i0").update(model="m1")
+    vote(project, 0, None, T0 + timedelta(minutes=1))
+    measure()
+    assert not Inbox.objects.filter(stage="measure").exists()
+    assert coarse("thumbs") == coarse("thumbs", "model", "m1") == (0, 0)
+
+
 def test_votes_of_two_users_both_count(project: Project) -> None:
     interaction(project)
     vote(project, 0, "down", user="a")
