@@ -23,6 +23,13 @@ from tests.feedback.bodies import full_interaction, interaction, thumbs
 HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(1)> " onmouseover="x {{ 7*7 }}'
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what other apps add: their tests count their queries."""
+    monkeypatch.setattr(detail, "sections", [])
+    monkeypatch.setattr(browsing, "columns", [])
+
+
 @pytest.fixture
 def viewer(browser_of: Callable[[str], Client]) -> Client:
     return browser_of("viewer")
