@@ -8,12 +8,11 @@ from uuid import UUID
 import msgspec
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from annotations import claims, labelling, queries
+from annotations import claims, labelling, openapi, queries
 from annotations.models import Claim, Queue
 from annotations.submission import parse_submission
 from feedback import bodies, detail, limits
@@ -69,7 +68,7 @@ class Queues(APIView):
 
     permission_classes = [allow(right=Right.REVIEW)]
 
-    @extend_schema(operation_id="queue_list", responses={200: OpenApiTypes.OBJECT}, tags=["Review"])
+    @extend_schema(operation_id="queue_list", **openapi.said(openapi.QUEUES))
     def get(self, request: Request) -> HttpResponse:
         rows = queries.queue_overview(caller_of(request).project, person(request))
         results = [
@@ -91,7 +90,7 @@ class QueueClaim(APIView):
 
     permission_classes = [allow(right=Right.REVIEW)]
 
-    @extend_schema(operation_id="claim_create", request=None, responses={200: OpenApiTypes.OBJECT}, tags=["Review"])
+    @extend_schema(operation_id="claim_create", **openapi.said(openapi.CLAIMED))
     def post(self, request: Request, queue: str) -> HttpResponse:
         line = get_object_or_404(Queue, project=caller_of(request).project, slug=queue)
         claim = claims.claim_next(user=person(request), queue=line)
@@ -125,7 +124,9 @@ class ClaimView(APIView):
 
 
 class ClaimHeartbeat(ClaimView):
-    @extend_schema(operation_id="claim_heartbeat", request=None, responses={200: OpenApiTypes.OBJECT}, tags=["Review"])
+    @extend_schema(
+        operation_id="claim_heartbeat", **openapi.said(openapi.fields(claim=openapi.LEASE), also=openapi.LOST)
+    )
     def post(self, request: Request, token: UUID) -> HttpResponse:
         """Extend the lease by its full length."""
         self.own(request, token)
@@ -136,7 +137,7 @@ class ClaimHeartbeat(ClaimView):
 
 
 class ClaimRelease(ClaimView):
-    @extend_schema(operation_id="claim_release", request=None, responses={200: OpenApiTypes.OBJECT}, tags=["Review"])
+    @extend_schema(operation_id="claim_release", **openapi.said(openapi.fields(released={"type": "boolean"})))
     def post(self, request: Request, token: UUID) -> HttpResponse:
         """Give the item back. Releasing what is no longer held changes nothing."""
         self.own(request, token)
@@ -145,7 +146,8 @@ class ClaimRelease(ClaimView):
 
 class ClaimSkip(ClaimView):
     @extend_schema(
-        operation_id="claim_skip", request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT}, tags=["Review"]
+        operation_id="claim_skip",
+        **openapi.said(openapi.fields(skipped={"type": "boolean"}), openapi.SKIP, also=openapi.LOST),
     )
     def post(self, request: Request, token: UUID) -> HttpResponse:
         """Pass the item to others, with a reason: not_my_field, unclear, personal_data, too_long, own_answer."""
@@ -158,7 +160,8 @@ class ClaimSkip(ClaimView):
 
 class ClaimDraft(ClaimView):
     @extend_schema(
-        operation_id="claim_draft", request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT}, tags=["Review"]
+        operation_id="claim_draft",
+        **openapi.said(openapi.fields(saved_at=openapi.MOMENT, expires_at=openapi.MOMENT), openapi.ANYTHING),
     )
     def put(self, request: Request, token: UUID) -> HttpResponse:
         """Keep what has been written so far; also after the lease has ended."""
@@ -172,9 +175,7 @@ class ClaimDraft(ClaimView):
 class ClaimSubmit(ClaimView):
     @extend_schema(
         operation_id="claim_submit",
-        request=OpenApiTypes.OBJECT,
-        responses={201: OpenApiTypes.OBJECT, 200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT},
-        tags=["Review"],
+        **openapi.said(openapi.SUBMITTED, openapi.SUBMISSION, also={201: openapi.SUBMITTED, 202: openapi.SUBMITTED}),
     )
     def post(self, request: Request, token: UUID) -> HttpResponse:
         """Submit the vote: 201 counted, 200 the same submission again, 202 kept as surplus."""

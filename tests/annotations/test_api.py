@@ -226,3 +226,18 @@ def test_hostile_text_is_stored_as_text_and_comes_back_as_sent(reviewer: Api, pr
     note = "<script>alert(1)</script> \u202e \U0001f600 a\u0000b"
     assert reviewer.post(at(token, "submit"), vote(note=note))[0] == 201
     assert Annotation.objects.get().note == note.replace("\0", "\ufffd")
+
+
+def test_the_published_document_describes_the_review_api(sk: Api) -> None:
+    import json
+
+    from drf_spectacular.generators import SchemaGenerator
+
+    document = json.loads(json.dumps(SchemaGenerator().get_schema(request=None, public=True), default=str))
+    submit = document["paths"]["/api/v1/claims/{token}/submit"]["post"]
+    assert {"200", "201", "202", "404", "422"} <= set(submit["responses"])
+    body = submit["requestBody"]["content"]["application/json"]["schema"]
+    assert body["required"] == ["submission_id", "verdict"]
+    assert body["properties"]["verdict"]["enum"] == ["pass", "fail", "unsure"]
+    claim = document["paths"]["/api/v1/queues/{queue}/claim"]["post"]["responses"]["200"]
+    assert set(claim["content"]["application/json"]["schema"]["properties"]) == {"claim", "task", "draft", "empty"}
