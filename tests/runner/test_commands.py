@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import Client
 
-from projects import connections, keys, webhooks
-from projects.models import AuditEntry, Membership, Project, Role, User
+from projects import connections, keys, services, webhooks
+from projects.models import ApiKey, AuditEntry, Membership, Project, Role, User
 from reviewhub import cli
-from reviewhub.commands import bootstrap, import_, rotate_secrets
+from reviewhub.commands import bootstrap, import_, rotate_secrets, sample
+from reviewhub.runner import banner
 from reviewhub.runner.database import Facts, problems
+from reviewhub.runner.home import home
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +118,38 @@ def test_import_of_nothing_is_refused(run: Any, project: Project, tmp_path: Path
     (tmp_path / "there.jsonl").write_text("")
     with pytest.raises(ValidationError, match="There is no"):
         run(import_, "import", str(tmp_path / file), "--project", slug)
+
+
+def test_the_sample_is_shown_with_sign_ins_that_work(
+    run: Any, project: Project, people: dict[str, User], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REVIEWHUB_HOME", str(tmp_path))
+    monkeypatch.setattr(sample, "load", lambda: project)
+    home().make()
+    assert run(sample, "sample", "load")[0] == 0
+    assert home().sample.stat().st_mode & 0o077 == 0, "it holds passwords"
+
+    connection.ensure_connection()
+    shown = banner.Shown.read(home().sample, connection.connection)
+    assert [user["role"] for user in shown.users] == Role.values
+    for user in shown.users:
+        assert Client().login(username=user["email"], password=user["password"])
+    assert keys.check(shown.secret_key)
+    text = banner.text("http://127.0.0.1:8000", shown)
+    assert "/p/acme/queues/negative-feedback/review/" in text
+    assert all(user["password"] in text for user in shown.users)
+
+    people["lead"].set_password("a new one of my own")
+    people["lead"].save(update_fields=["password"])
+    services.revoke_key(ApiKey.objects.get(kind="pk", name="sample"), actor=None)
+    later = banner.Shown.read(home().sample, connection.connection)
+    assert {user["role"]: user["password"] for user in later.users}["lead"] == "(changed since)"
+    assert (later.secret_key, later.publishable_key) == (shown.secret_key, "(revoked)")
+
+    monkeypatch.setattr(sample, "remove", lambda: None)
+    run(sample, "sample", "remove")
+    assert banner.Shown.read(home().sample, connection.connection) == banner.Shown()
+    assert home().sample.exists(), "so that the next start does not load it again"
 
 
 def test_rotating_seals_every_secret_with_the_first_key(project: Project, settings: Any) -> None:
