@@ -48,6 +48,7 @@ class Fault(Text, frozen=True):
     ``share`` is how often it fails so, ``share_new`` how often under the newest prompt. ``mark`` are quotes
     from the answer, ``evidence`` pairs of a document and a quote from it. ``judge`` is what the machine judge
     says; ``judge_fooled`` whether it takes the answer for good.
+    ``late``: the user finds out hours later, not on reading.
     """
 
     category: str
@@ -66,6 +67,7 @@ class Fault(Text, frozen=True):
     must_not: list[str] = []
     comments: list[str] = []
     correction: str = ""
+    late: bool = False
     documents: list[str] | None = None
     steps: list[Step] = []
 

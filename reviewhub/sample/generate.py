@@ -8,6 +8,7 @@ fees and tariffs much worse; twelve days ago the model provider was in trouble f
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -29,6 +30,8 @@ OUTAGE_DAY, OUTAGE_MINUTES, OUTAGE_VISITS, OUTAGE_SHARE = -12, 90, 20, 0.3
 ERROR_SHARE = 0.0015
 EVERYDAY = 0.65  # of the written shares of faults, where no new prompt spoils things
 LARGE_MODEL_SINCE, LARGE_MODEL_SHARE, LARGE_MODEL_FAULTS = -10, 0.2, 0.6
+# What a user cannot see in the answer; nobody asks again at once because of these.
+SEEN_LATER = {"tool-misuse", "safety-or-privacy"}
 CHARACTERS_PER_TOKEN = 3.6
 PROMPT_OVERHEAD = 380  # tool descriptions and examples that are not in the template
 
@@ -52,6 +55,19 @@ class Traffic:
     feedback: list[dict[str, Any]] = field(default_factory=list)
     verdicts: list[JudgeVerdict] = field(default_factory=list)
     exchanges: dict[str, Exchange] = field(default_factory=dict)
+
+    def split(self, moment: datetime) -> tuple[Traffic, Traffic]:
+        """What was asked before ``moment``, with all that belongs to it, and the rest."""
+        early = {body["id"] for body in self.interactions if datetime.fromisoformat(body["created_at"]) < moment}
+        return self._part(early), self._part(self.exchanges.keys() - early)
+
+    def _part(self, ids: Set[str]) -> Traffic:
+        return Traffic(
+            [body for body in self.interactions if body["id"] in ids],
+            [body for body in self.feedback if body["interaction_id"] in ids],
+            [verdict for verdict in self.verdicts if verdict.ident in ids],
+            {ident: self.exchanges[ident] for ident in self.exchanges if ident in ids},
+        )
 
 
 def generate(now: datetime, *, seed: int = SEED, days: int = DAYS, visits_a_day: int = VISITS_A_DAY) -> Traffic:
@@ -123,7 +139,8 @@ class _Street:
             visitor.say(self._exchange(pattern, start, faulty, wording=wording, values=first.values))
             return
         follower = self.followers.get(pattern.key)
-        if faulty and visitor.session and rng.random() < 0.2:
+        noticed = not first.found_late and pattern.fault is not None and pattern.fault.category not in SEEN_LATER
+        if faulty and noticed and visitor.session and rng.random() < 0.2:
             visitor.react("rephrased")
             again = rng.random() < 0.55
             visitor.say(
@@ -315,6 +332,8 @@ def _spans(
             span["attributes"] = {"gen_ai.request.model": model.name}
         if step.name == "answer":
             span["attributes"]["gen_ai.usage.output_tokens"] = usage["output_tokens"]
+            span["input"] = {"question": exchange.question, "documents": [one["id"] for one in exchange.documents]}
+            span["output"] = {"content": exchange.answer}
         spans.append({key: value for key, value in span.items() if value is not None})
         if not step.under:
             at += step.share

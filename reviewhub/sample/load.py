@@ -30,10 +30,11 @@ SLUG = "sample"
 BATCH = 500
 # A stage that reads the whole month at once writes each task and each bucket once, not once a batch.
 ALL_AT_ONCE = 20_000
-# A month of this traffic at the default of 2 % would be 30 items: too few to show a rate with.
-SAMPLE_RATE = 0.055
+# The default of 2 % until the lead wanted to see what prompt 14 would do, a week ahead of it.
+SAMPLE_RATES = (0.02, 0.14)
+CLOSER_LOOK = timedelta(days=-14)
 # The assistants answer in their own words; at the default of 0.4 one good answer in ten would be flagged.
-GROUNDEDNESS = 0.16
+GROUNDEDNESS = 0.14
 JUDGE_WAIT = timedelta(seconds=9)
 ARRIVES_AFTER, DETECTED_AFTER = timedelta(seconds=1), timedelta(seconds=4)
 JUDGE, JUDGE_CRITERION = (
@@ -59,7 +60,11 @@ def load(now: datetime | None = None, *, seed: int = SEED, passwords: dict[str, 
     people.join(project, team)
     judge = _settings(project, now)
     traffic = generate(now, seed=seed)
-    _record(project, judge, traffic)
+    for part, rate in zip(traffic.split(now + CLOSER_LOOK), SAMPLE_RATES, strict=True):
+        TriageRule.objects.filter(project=project, slug="random-sample").update(rate=rate, version=F("version") + 1)
+        _record(project, judge, part)
+        inbox.drain(Inbox.Stage.ANALYSE, analysis.analyse, batch=ALL_AT_ONCE)
+        triage.run(batch=ALL_AT_ONCE)
     _work(project, traffic, team, now, Random(seed))  # noqa: S311
     version = golden.curate(project, team, now)
     golden.run_twice(project, version, traffic, team, now)
@@ -79,7 +84,6 @@ def remove() -> None:
 
 def _settings(project: Project, now: datetime) -> Judge:
     """What this project's people have set differently; and its judge, under the name of the model that it asks."""
-    TriageRule.objects.filter(project=project, slug="random-sample").update(rate=SAMPLE_RATE, version=F("version") + 1)
     DetectorSetting.objects.create(project=project, detector="groundedness", threshold=GROUNDEDNESS)
     Judge.objects.filter(project=project, slug=JUDGE).update(
         model="heron-large-2.1", created_at=now - timedelta(days=31)
@@ -102,15 +106,17 @@ def _record(project: Project, judge: Judge, traffic: Traffic) -> None:
         for verdict in traffic.verdicts
     ]  # fmt: skip
     _all_stored(services.record_scores(project, verdicts, source=Score.Source.JUDGE))
-    JudgeJob.objects.bulk_create(
-        JudgeJob(
-            project=project, judge=judge, interaction_id=score.interaction_id, score=score, attempts=1,
-            created_at=score.created_at - JUDGE_WAIT, not_before=score.created_at - JUDGE_WAIT,
-            finished_at=score.created_at, input_tokens=900 + 40 * len(score.explanation),
-            output_tokens=20 + len(score.explanation) // 4,
-        )
-        for score in Score.objects.filter(project=project, source=Score.Source.JUDGE)
-        if score.interaction_id is not None
+    scores = Score.objects.filter(project=project, source=Score.Source.JUDGE, interaction__isnull=False, judge_job=None)
+    JudgeJob.objects.bulk_create([_job(judge, score) for score in scores])
+
+
+def _job(judge: Judge, score: Score) -> JudgeJob:
+    """The finished job that a verdict would have come from."""
+    asked_at = score.created_at - JUDGE_WAIT
+    return JudgeJob(
+        project_id=judge.project_id, judge=judge, interaction_id=score.interaction_id or 0, score=score, attempts=1,
+        created_at=asked_at, not_before=asked_at, finished_at=score.created_at,
+        input_tokens=900 + 40 * len(score.explanation), output_tokens=20 + len(score.explanation) // 4,
     )  # fmt: skip
 
 
@@ -121,13 +127,11 @@ def _all_stored(outcomes: Sequence[services.Outcome | services.FactOutcome]) -> 
 
 
 def _work(project: Project, traffic: Traffic, team: Team, now: datetime, rng: Random) -> None:
-    """The stages that read the inbox, in the order of the flow, with the reviewers between triage and measuring."""
+    """What the reviewers did with the tasks, then the buckets; and the times of all of it."""
     asked = {body["id"]: datetime.fromisoformat(body["created_at"]) for body in traffic.interactions}
     rows = dict(Interaction.objects.filter(project=project).values_list("pk", "external_id"))
-    inbox.drain(Inbox.Stage.ANALYSE, analysis.analyse, batch=ALL_AT_ONCE)
     found = Score.objects.filter(project=project, source=Score.Source.DETECTOR).values_list("pk", "interaction_id")
     stamp(Score, {pk: {"created_at": asked[rows[item]] + DETECTED_AFTER} for pk, item in found})
-    triage.run(batch=ALL_AT_ONCE)
     tasks = _enqueued(project, traffic, asked)
     reviews.cast(project, reviews.plan(rng, tasks, traffic.exchanges, team, now))
     inbox.drain(Inbox.Stage.MEASURE, buckets.measure, batch=ALL_AT_ONCE)
@@ -139,7 +143,8 @@ def _enqueued(project: Project, traffic: Traffic, asked: dict[str, datetime]) ->
     """The tasks, as if each had been made when its first reason came up."""
     complained: dict[str, datetime] = {}
     for body in traffic.feedback:
-        complained.setdefault(body["interaction_id"], datetime.fromisoformat(body["created_at"]))
+        if body.get("value") not in {"up", "copied", 4, 5}:
+            complained.setdefault(body["interaction_id"], datetime.fromisoformat(body["created_at"]))
     judged = {verdict.ident: verdict.at for verdict in traffic.verdicts if verdict.flagged}
     tasks = list(Task.objects.filter(project=project).select_related("interaction", "queue").order_by("pk"))
     for task in tasks:

@@ -31,7 +31,7 @@ FALSE_ALARMS = [
     "The sources do not contain “{sentence}” as it stands; it is inferred.",
 ]
 # How often a fault that can fool the judge does, and how often it flags a good answer.
-FOOLED, FALSE_ALARM = 0.4, 0.012
+FOOLED, FALSE_ALARM = 0.5, 0.018
 NOT_FOOLED = "“{quote}” does not follow from what the assistant was given."
 
 
@@ -58,6 +58,8 @@ def feedback(
 ) -> list[dict[str, Any]]:
     """The user's reactions to one answer, in order of time, as bodies of the feedback API."""
     place = 0 if exchange.faulty else 1
+    if exchange.found_late:
+        seen_at += timedelta(hours=rng.uniform(3, 40))
     react = _Reactions(rng, ident, user, seen_at)
     if dice.happens(("down", place), RATES.down[place]):
         _thumbs_down(rng, dice, exchange, react)

@@ -54,6 +54,7 @@ class Exchange:
     judge_says_fault: bool
     comments: list[str]
     correction: str
+    found_late: bool = False
     turns: list[dict[str, str]] = field(default_factory=list)
 
     @property
@@ -78,6 +79,7 @@ def exchange(
         judge=_fill(fault.judge, drawn) if fault else "", judge_says_fault=bool(fault and not fault.judge_fooled),
         comments=[_fill(text, drawn) for text in (fault.comments if fault else pattern.thanks)],
         correction=_fill(fault.correction, drawn) if fault else "", turns=turns or [],
+        found_late=bool(fault and fault.late),
     )  # fmt: skip
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
+from reviewhub.sample.dice import Dice
 from reviewhub.sample.generate import Traffic, generate
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -103,7 +105,27 @@ def test_conversations_carry_what_was_said_before(month: Traffic) -> None:
         assert body["messages"][2]["content"] in {other.get("output") for other in sessions[body["session_id"]]}
 
 
+def test_a_month_can_be_split_and_nothing_is_lost(month: Traffic) -> None:
+    early, late = month.split(NOW - timedelta(days=10))
+    assert [*early.interactions, *late.interactions] == month.interactions
+    assert len(early.feedback) + len(late.feedback) == len(month.feedback)
+    assert len(early.verdicts) + len(late.verdicts) == len(month.verdicts)
+    assert early.exchanges | late.exchanges == month.exchanges
+    assert all(age(body) > 10 for body in early.interactions)
+
+
+def test_dice_keep_the_share_that_they_promise() -> None:
+    dice = Dice(Random(1))
+    thrown = [dice.happens("six", 1 / 6) for _ in range(600)]
+    assert sum(thrown) in {99, 100, 101}
+    assert not any(dice.happens("never", 0.0) for _ in range(100))
+    assert all(dice.happens("always", 1.0) for _ in range(100))
+
+
 def test_the_machine_judge_is_good_but_not_perfect(month: Traffic) -> None:
-    agreed = [verdict.flagged is month.exchanges[verdict.ident].faulty for verdict in month.verdicts]
-    assert 0.85 < sum(agreed) / len(agreed) < 0.98
+    said: dict[bool, list[bool]] = defaultdict(list)
+    for verdict in month.verdicts:
+        said[month.exchanges[verdict.ident].faulty].append(verdict.flagged)
+    assert 0.6 < sum(said[True]) / len(said[True]) < 0.95
+    assert 0 < sum(said[False]) / len(said[False]) < 0.05
     assert len({verdict.explanation for verdict in month.verdicts}) > 60
