@@ -262,7 +262,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000, help="interactions to weigh")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="reviewhub bench ") as folder:
-        result = measure(Clone(Path(folder)), arguments.rounds, arguments.rows)
+        clone = Clone(Path(folder))
+        result = measure(clone, arguments.rounds, arguments.rows)
+        shutil.rmtree((clone.home / "run" / "sockets").read_text(), ignore_errors=True)
     if arguments.json:
         print(json.dumps(result))
         return

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -118,3 +119,5 @@ class Hub:
                 self.stop()
             for pid in in_sessions(sessions):
                 os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            shutil.rmtree((self.home / "run" / "sockets").read_text())
