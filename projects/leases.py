@@ -45,6 +45,6 @@ def claim(rows: QuerySet[T], *, limit: int, lease: timedelta) -> list[T]:
     return sorted(claimed, key=lambda row: order[row.pk])
 
 
-def still_held(row: Leased) -> QuerySet[Leased]:
+def still_held(row: T) -> QuerySet[T]:
     """The queryset of this row as long as its fence is ours: ``still_held(job).update(…)`` returning 0 means stop."""
     return type(row)._default_manager.filter(pk=row.pk, fence=row.fence)

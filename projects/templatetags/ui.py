@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import floor, log10
 
 from django import template
 from django.templatetags.static import static
@@ -54,11 +55,14 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 @register.filter
 def usd(amount: Decimal | float | None) -> str:
-    """US dollars: cents from one dollar up, four significant digits below; unknown is a dash, never 0."""
+    """US dollars: cents from one dollar up, two significant digits below a cent; unknown is a dash, never 0."""
     if amount is None:
         return "–"
     value = float(amount)
-    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4g}"
+    if value >= 1 or value == 0:
+        return f"${value:,.2f}"
+    places = 4 if value >= 0.01 else 1 - floor(log10(value))
+    return f"${value:.{places}f}"
 
 
 @register.filter
