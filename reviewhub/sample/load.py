@@ -31,7 +31,7 @@ BATCH = 500
 # A stage that reads the whole month at once writes each task and each bucket once, not once a batch.
 ALL_AT_ONCE = 20_000
 # The default of 2 % until the lead wanted to see what prompt 14 would do, a week ahead of it.
-SAMPLE_RATES = (0.02, 0.14)
+SAMPLE_RATES = (0.02, 0.16)
 CLOSER_LOOK = timedelta(days=-14)
 # The assistants answer in their own words; at the default of 0.4 one good answer in ten would be flagged.
 GROUNDEDNESS = 0.14
@@ -48,9 +48,12 @@ def load(now: datetime | None = None, *, seed: int = SEED, passwords: dict[str, 
     """The sample project, made if it is not there yet; a second call changes nothing.
 
     ``passwords`` by e-mail are given to accounts that are new; the others get none and cannot sign in.
+    ValueError where somebody's own project has the sample's address.
     """
     existing = Project.objects.filter(slug=SLUG).first()
     if existing is not None:
+        if not existing.is_sample:
+            raise ValueError(f"There is a project {SLUG} already, and it is not the sample project.")
         return existing
     now = now or datetime.now(UTC)
     team = people.accounts(passwords or {})

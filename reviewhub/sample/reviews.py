@@ -16,7 +16,7 @@ from reviewhub.sample.stamps import stamp
 from reviewhub.sample.written import Exchange
 
 # By queue: what came in within so many hours is mostly still waiting. What is older has been seen.
-FRESH_HOURS = {"negative-feedback": 60, "flagged": 90, "random-sample": 28}
+FRESH_HOURS = {"negative-feedback": 60, "flagged": 90, "random-sample": 22}
 FRESH_SHARE = 0.2
 WORKDAY = range(7, 17)  # hours of a day, UTC
 OVERSEEN = 0.05  # of the faults, by a reviewer in a hurry

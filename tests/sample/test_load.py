@@ -143,6 +143,15 @@ def test_a_second_load_adds_nothing(sample: Project) -> None:
 
 
 @pytest.mark.django_db
+def test_somebodys_own_project_of_that_name_is_left_alone(sample: Project) -> None:
+    Project.objects.filter(pk=sample.pk).update(is_sample=False)
+    with pytest.raises(ValueError, match="not the sample project"):
+        load()
+    remove()
+    assert Project.objects.filter(pk=sample.pk).exists()
+
+
+@pytest.mark.django_db
 def test_every_page_of_the_project_opens_for_its_admin(sample: Project) -> None:
     admin = Client()
     admin.force_login(User.objects.get(email=SAMPLE_USERS[0].email))
