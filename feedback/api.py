@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from feedback import bodies, detail, filters, limits, openapi, schema, services
-from feedback.models import Feedback, Interaction
+from feedback import bodies, browsers, detail, filters, limits, openapi, schema, services
+from feedback.models import Interaction
 from feedback.schema import FeedbackIn, InteractionIn, InteractionPatch, ScoreIn
 from projects.access import Right
 from projects.auth import allow
@@ -196,24 +196,24 @@ class FeedbackView(APIView):
     def get_permissions(self) -> Sequence[Any]:
         return [AllowAny()] if self.request.method == "OPTIONS" else super().get_permissions()
 
-    @extend_schema(operation_id="feedback_create", tags=["Intake"], parameters=[openapi.IDEMPOTENCY_KEY],
-                   **openapi.posting(FeedbackIn, openapi.RECEIVED))  # fmt: skip
+    @extend_schema(
+        operation_id="feedback_create", tags=["Intake"],
+        parameters=[openapi.IDEMPOTENCY_KEY, openapi.INTERACTION_TOKEN],
+        **openapi.posting(FeedbackIn, openapi.RECEIVED),
+    )  # fmt: skip
     def post(self, request: Request) -> HttpResponse:
         """Store one feedback; its interaction may come later."""
         caller = _caller(request)
-        browser = caller.kind == ApiKey.Kind.PUBLISHABLE
         parsed = bodies.one(_django(request), limits.FEEDBACK_BODY)
         item = _with_key(_object(parsed), request.headers.get("Idempotency-Key"))
-        outcome = services.record_feedback(
-            caller.project, item, source=Feedback.Source.BROWSER if browser else Feedback.Source.SERVER,
-            verified=not browser, sanitized=parsed.sanitized,
-        )  # fmt: skip
-        headers = None if outcome.created else REPLAY
-        status = CREATED if outcome.created else OK
-        if browser:  # says nothing of what is stored: anybody can read this key in the page
-            return answer(status, {"received": True, "replayed": not outcome.created}, headers)
+        if caller.kind == ApiKey.Kind.PUBLISHABLE:
+            token = request.headers.get("X-Interaction-Token")
+            outcome = browsers.receive(caller, item, token=token, sanitized=parsed.sanitized)
+            # says nothing of what is stored: anybody can read this key in the page
+            return _received(outcome, {"received": True, "replayed": not outcome.created})
+        outcome = services.record_feedback(caller.project, item, sanitized=parsed.sanitized)
         body = {"id": str(outcome.feedback.pk), "linked": outcome.linked, "replayed": not outcome.created}
-        return answer(status, body | _notes(item, FeedbackIn, sanitized=outcome.feedback.sanitized), headers)
+        return _received(outcome, body | _notes(item, FeedbackIn, sanitized=outcome.feedback.sanitized))
 
     @extend_schema(exclude=True)
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
@@ -239,7 +239,12 @@ class FeedbackView(APIView):
         origin = request.headers.get("Origin", "")
         if caller is not None and caller.kind == ApiKey.Kind.PUBLISHABLE and origin in caller.origins:
             response["Access-Control-Allow-Origin"] = origin
+            response["Access-Control-Expose-Headers"] = "Retry-After"
         return response
+
+
+def _received(outcome: services.FeedbackOutcome, body: dict[str, Any]) -> HttpResponse:
+    return answer(CREATED if outcome.created else OK, body, None if outcome.created else REPLAY)
 
 
 def _with_key(item: dict[str, Any], header: str | None) -> dict[str, Any]:

@@ -26,9 +26,9 @@ class _Items(msgspec.Struct):
     scores: list[msgspec.Raw] | None = None
 
 
-def one(request: HttpRequest, limit: int) -> Parsed:
+def one(request: HttpRequest, limit: int, media_type: str = JSON) -> Parsed:
     """The value of a JSON body of at most ``limit`` bytes. Raises ApiError 400, 413 or 415."""
-    _media_type(request, {JSON})
+    _media_type(request, {media_type})
     return strictjson.parse(read(request, limit))
 
 

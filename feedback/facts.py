@@ -62,11 +62,11 @@ class ScoreRow:
 
 
 def feedback(
-    item: dict[str, Any], *, verified: bool = True, sanitized: bool = False, kinds: Sequence[str] = ()
+    item: dict[str, Any], *, browser: bool = False, sanitized: bool = False, kinds: Sequence[str] = ()
 ) -> FeedbackRow:
     """The row that ``item`` stands for, with these ``kinds`` of personal data masked.
 
-    ApiError 422 with the path of a fault.
+    ``browser`` says that a page has sent it, whoever vouches for it. ApiError 422 with the path of a fault.
     """
     if not isinstance(item, dict):
         raise invalid("/", "A feedback is an object.")
@@ -86,7 +86,7 @@ def feedback(
         interaction_external_id=schema.identifier(sent.interaction_id, "/interaction_id"), kind=sent.kind,
         number=number, scale=scale, label=label, comment=comment, correction=correction,
         end_user_id=schema.identifier(sent.user_id, "/user_id"),
-        key=key if verified or key is None else BROWSER_KEY + key, fingerprint=schema.fingerprint(body),
+        key=BROWSER_KEY + key if browser and key is not None else key, fingerprint=schema.fingerprint(body),
         created_at=schema.moment(sent.created_at, "/created_at"),
         metadata=msgspec.json.encode(sent.metadata or {}).decode(), sanitized=sanitized or replaced,
     )  # fmt: skip

@@ -39,6 +39,13 @@ COST_USD = 1_000_000  # below this
 # A clock outside these years is broken, and its times cannot be read back on every platform.
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 
+# Requests of browsers: 429 with Retry-After. A publishable key can be read by anybody who opens the page, so what
+# nobody vouches for is counted by key and by interaction; what a token vouches for only by interaction, in a
+# counter of its own: a flood with a stolen key cannot keep out the votes of real users. Secret keys are not limited.
+BROWSER_WINDOW_SECONDS = 60
+BROWSER_KEY_REQUESTS = 600
+BROWSER_INTERACTION_REQUESTS = 60
+
 # Pages of a list.
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200

@@ -63,11 +63,16 @@ _RESULTS = {
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same as `key` in the body."
 )
+INTERACTION_TOKEN = OpenApiParameter(
+    "X-Interaction-Token", OpenApiTypes.STR, OpenApiParameter.HEADER,
+    description="Beside a publishable key: signed by the chat's backend, makes the feedback verified.",
+)  # fmt: skip
 _REFUSALS: dict[int, Any] = {
     400: OpenApiResponse(_ERROR, "Not JSON, or not gzip"), 401: OpenApiResponse(_ERROR, "No key, or not a valid one"),
     403: OpenApiResponse(_ERROR, "The key may not do this"), 413: OpenApiResponse(_ERROR, "Too large"),
     415: OpenApiResponse(_ERROR, "Not a media type that is read here"),
     422: OpenApiResponse(_ERROR, "Does not fit; `details` say where"),
+    429: OpenApiResponse(_ERROR, "Too many requests of browsers: send again after `Retry-After` seconds"),
     503: OpenApiResponse(_ERROR, "The database is away: send again after `Retry-After` seconds"),
 }  # fmt: skip
 FILTERS = [
@@ -118,6 +123,15 @@ def posting(shape: type[msgspec.Struct], result: dict[str, Any], *, status: int 
     """``request`` and ``responses`` of a POST that stores one thing once."""
     responses = {status: result, **({200: result} if status == 201 else {404: _ERROR}), **_REFUSALS}
     return {"request": {"application/json": body_of(shape)}, "responses": responses}
+
+
+def beacon(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """``request`` and ``responses`` of what a browser sends while it leaves the page: all in one text."""
+    body = {
+        "type": "object", "required": ["key", "feedback"],
+        "properties": {"key": _TEXT, "token": {**_TEXT, "nullable": True}, "feedback": body_of(shape)},
+    }  # fmt: skip
+    return {"request": {"text/plain": body}, "responses": {204: None, **_REFUSALS}}
 
 
 def batch(shape: type[msgspec.Struct], name: str) -> dict[str, Any]:

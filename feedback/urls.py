@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from feedback import api, api_peers, api_telemetry
+from feedback import api, api_browser, api_peers, api_telemetry
 from feedback.views import interactions
 
 app_name = "feedback"
@@ -13,9 +13,11 @@ urlpatterns = [
     path("api/v1/interactions/batch", api.InteractionBatch.as_view(), name="api-interaction-batch"),
     path("api/v1/interactions/<path:external_id>", api.InteractionDetail.as_view(), name="api-interaction"),
     path("api/v1/feedback", api.FeedbackView.as_view(), name="api-feedback"),
+    path("api/v1/feedback/beacon", api_browser.Beacon.as_view(), name="api-feedback-beacon"),
     path("api/v1/feedback/batch", api.FeedbackBatch.as_view(), name="api-feedback-batch"),
     path("api/v1/scores", api.Scores.as_view(), name="api-scores"),
     path("api/public/scores", api_peers.LangfuseScores.as_view(), name="peer-langfuse"),
     path("feedback", api_peers.LangsmithFeedback.as_view(), name="peer-langsmith"),
+    path("widget.js", api_browser.widget, name="widget"),
     path("v1/traces", api_telemetry.Traces.as_view(), name="traces"),
 ]

@@ -10,6 +10,7 @@ Depends on httpx only.
 """
 
 from reviewhub_client.hub import Golden, Hub, HubError
+from reviewhub_client.tokens import interaction_token
 
-__all__ = ["Golden", "Hub", "HubError"]
+__all__ = ["Golden", "Hub", "HubError", "interaction_token"]
 __version__ = "0.1.0"

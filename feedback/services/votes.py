@@ -91,7 +91,8 @@ def record_feedback(
     alone vouches for: such a vote never displaces a verified one. ``received_at`` backdates the arrival.
     Raises ApiError 422: ``invalid`` with a path, ``idempotency_mismatch`` where the key has another body.
     """
-    row = facts.feedback(item, verified=verified, sanitized=sanitized, kinds=project.masking)
+    browser = source == Feedback.Source.BROWSER
+    row = facts.feedback(item, browser=browser, sanitized=sanitized, kinds=project.masking)
     fields = {name: getattr(row, name, None) for name in COLUMNS}
     fields |= {"source": str(source), "verified": verified}
     if not webhooks.wants(project, EVENT):
@@ -151,7 +152,7 @@ def record_feedback_batch(
     batch = Batch(
         items,
         lambda index, item: facts.feedback(
-            item, verified=verified, sanitized=index in sanitized, kinds=project.masking
+            item, browser=source == Feedback.Source.BROWSER, sanitized=index in sanitized, kinds=project.masking
         ),
     )
     return batch.outcomes(lambda good: _store(project, good, str(source), verified, received_at))
