@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -85,6 +87,44 @@ def visit(chromium: Browser, live_server: Any, people: dict[str, User]) -> Itera
     yield make
     for context in contexts:
         context.close()
+
+
+class Site:
+    """A site of somebody else: one page under a strict policy of its own, which trusts only ``hub``."""
+
+    def __init__(self, hub: str) -> None:
+        self.hub, self.body = hub, ""
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                page = f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>A shop</title>
+                  <meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">
+                  <main><h1>Help</h1>{site.body}</main><script src="{site.hub}/widget.js" defer></script></html>"""
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                policy = f"default-src 'none'; img-src data:; script-src {site.hub}; connect-src {site.hub}"
+                self.send_header("Content-Security-Policy", policy)
+                self.end_headers()
+                self.wfile.write(page.encode())
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def site(live_server: Any) -> Iterator[Site]:
+    opened = Site(live_server.url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@
     en: { g: 'Rate this answer', up: 'Good answer', down: 'Bad answer', why: 'What was wrong?', fix: 'What should it have said? (optional)', send: 'Send', report: 'Report an issue', close: 'Close', thanks: 'Thank you.', later: 'Saved. It will be sent when you are online.' },
     de: { g: 'Antwort bewerten', up: 'Gute Antwort', down: 'Schlechte Antwort', why: 'Was war falsch?', fix: 'Was hätte da stehen sollen? (freiwillig)', send: 'Senden', report: 'Problem melden', close: 'Schließen', thanks: 'Danke.', later: 'Gemerkt. Wird gesendet, sobald Sie online sind.' },
   };
-  const CSS = `:host{display:inline-block;font:14px/1.4 system-ui,sans-serif;color-scheme:light dark;color:inherit}
+  const CSS = `:host{display:inline-block;font:14px/1.4 system-ui,sans-serif;color:inherit}
     [hidden]{display:none!important}.r{display:flex;gap:4px;align-items:center}
     button{font:inherit;color:inherit;background:none;border:1px solid transparent;border-radius:6px;min-width:32px;min-height:32px;padding:2px 8px;cursor:pointer}
     button:hover{background:color-mix(in srgb,currentColor 10%,transparent)}
@@ -18,31 +18,44 @@
     button[aria-pressed=true]{border-color:currentColor;background:color-mix(in srgb,currentColor 12%,transparent)}
     svg{width:18px;height:18px;display:block;fill:none;stroke:currentColor;stroke-width:1.5;stroke-linecap:round;stroke-linejoin:round}
     form{display:grid;gap:8px;margin-top:8px;max-width:420px}label{display:grid;gap:4px;font-size:13px}
-    textarea{font:inherit;color:inherit;background:Field;border:1px solid color-mix(in srgb,currentColor 50%,transparent);border-radius:6px;padding:6px 8px;min-height:56px}
+    textarea{font:inherit;color:inherit;background:none;border:1px solid color-mix(in srgb,currentColor 50%,transparent);border-radius:6px;padding:6px 8px;min-height:56px}
     .s{border-color:currentColor;justify-self:start}p{margin:6px 0 0;font-size:13px;opacity:.8}`;
   const THUMB = 'M5 7v6.75H2.5V7zM5 7l2.75-4.75c1 0 1.6.7 1.4 1.7L8.75 6.25h3.6a1.25 1.25 0 0 1 1.2 1.55l-1.1 4.7a1.65 1.65 0 0 1-1.6 1.25H5';
 
   const safe = (work) => function (...args) { try { return work.apply(this, args); } catch { /* never into the page */ } };
   const uuid = () => (crypto.randomUUID ? crypto.randomUUID() : Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join(''));
-  const load = () => { try { return JSON.parse(localStorage.getItem(STORE)) || []; } catch { return memory; } };
-  let memory = [];
-  const save = (queue) => { memory = queue.slice(-MOST); try { localStorage.setItem(STORE, JSON.stringify(memory)); } catch { /* private mode: memory only */ } };
+  let memory = null; // the queue, where nothing can be stored: private mode, sandboxed frame, full disk
+  const load = () => { try { return memory || JSON.parse(localStorage.getItem(STORE)) || []; } catch { return []; } };
+  const save = (queue) => {
+    const kept = queue.slice(-MOST);
+    try { localStorage.setItem(STORE, JSON.stringify(kept)); memory = null; } catch { memory = kept; }
+  };
+  const put = (entry, ...last) => save([...load().filter((other) => other.body.key !== entry.body.key), ...last]);
 
-  /* One queue for the page. An entry leaves it only when the hub has answered 2xx, or 4xx: then it will never be taken. */
+  /* One queue for the page. An entry leaves it when the hub has answered 2xx, or 4xx: then it will never be taken; or
+     after a week. A token that has expired meanwhile is left out: the vote then counts as not verified. */
   let busy = false, wait = 1000, timer = 0;
   const flush = async () => {
     if (busy) return;
     busy = true;
+    let entry;
     try {
-      for (let entry; (entry = load()[0]);) {
-        const headers = { 'Content-Type': 'application/json', Authorization: 'Bearer ' + entry.key };
+      while ((entry = load()[0])) {
+        if (Date.now() - Date.parse(entry.body.created_at) > 6048e5) { put(entry); continue; }
+        const text = JSON.stringify(entry.body), headers = { 'Content-Type': 'application/json', Authorization: 'Bearer ' + entry.key };
         if (entry.token) headers['X-Interaction-Token'] = entry.token;
-        const answer = await fetch(entry.hub + PATH, { method: 'POST', headers, body: JSON.stringify(entry.body), mode: 'cors', credentials: 'omit', keepalive: true });
-        if (answer.status === 429 || answer.status >= 500) throw answer.status;
-        save(load().filter((other) => other.body.key !== entry.body.key));
+        // browsers refuse keepalive beyond 64 KiB
+        const answer = await fetch(entry.hub + PATH, { method: 'POST', headers, body: text, mode: 'cors', credentials: 'omit', keepalive: text.length < 2e4, signal: AbortSignal.timeout?.(30000) });
+        if (answer.status === 429 || answer.status >= 500) {
+          wait = Math.max(wait, (answer.headers.get('Retry-After') || 0) * 500);
+          throw answer.status;
+        }
+        if (answer.status === 401 && entry.token) put(entry, { ...entry, token: undefined });
+        else put(entry);
         wait = 1000;
       }
     } catch {
+      safe(() => { if (entry) put(entry, entry); })(); // to the end: one hub that is gone must not hold up another
       clearTimeout(timer);
       timer = setTimeout(flush, wait = Math.min(wait * 2, 300000));
     } finally { busy = false; }
