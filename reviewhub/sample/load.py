@@ -31,7 +31,7 @@ BATCH = 500
 # A stage that reads the whole month at once writes each task and each bucket once, not once a batch.
 ALL_AT_ONCE = 20_000
 # The default of 2 % until the lead wanted to see what prompt 14 would do, a week ahead of it.
-SAMPLE_RATES = (0.02, 0.16)
+SAMPLE_RATES = (0.02, 0.15)
 CLOSER_LOOK = timedelta(days=-14)
 # The assistants answer in their own words; at the default of 0.4 one good answer in ten would be flagged.
 GROUNDEDNESS = 0.14

@@ -9,7 +9,7 @@ from monitoring.models import Alert, AlertRule
 from projects.models import Project
 from reviewhub.sample.people import Team
 
-STEP, WATCHED_FOR = timedelta(hours=2), timedelta(days=19)
+STEP, WATCHED_FOR = timedelta(hours=4), timedelta(days=14)
 # Windows of days: history that arrives at once is kept by the hour, and a sample has few votes an hour.
 RULES = [
     AlertRule(

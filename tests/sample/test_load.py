@@ -96,7 +96,7 @@ def test_the_judge_has_a_job_for_each_verdict_and_mostly_agrees_with_the_reviewe
     assert JudgeJob.objects.filter(judge=judge, score__isnull=False).count() == len(verdicts)
     labels = Label.objects.filter(interaction__in=verdicts, verdict__in=["pass", "fail"])
     agreed = [verdicts[item] is (verdict == "fail") for item, verdict in labels.values_list("interaction", "verdict")]
-    assert len(agreed) >= 40
+    assert len(agreed) >= 30
     assert 0.72 <= sum(agreed) / len(agreed) <= 0.95
 
 
