@@ -7,6 +7,8 @@ from typing import Any
 from annotations.models import Label, Task
 from feedback.detail import Event, Section
 from feedback.models import Interaction
+from feedback.sample_chat import Step
+from projects.access import Right
 
 
 def labels_of(interaction: Interaction) -> list[dict[str, Any]]:
@@ -78,3 +80,4 @@ def events_of(interaction: Interaction) -> list[Event]:
 
 LABELS = Section(name="labels", load=labels_of, panel="annotations/interaction_labels.html", events=events_of)
 TASKS = Section(name="tasks", load=tasks_of, panel="annotations/interaction_tasks.html")
+IN_THE_QUEUE = Step("See it in the queue", "annotations:queue-list", Right.REVIEW)

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from feedback import api, api_browser, api_peers, api_telemetry
-from feedback.views import interactions
+from feedback.views import interactions, sample_chat
 
 app_name = "feedback"
 urlpatterns = [
@@ -18,6 +18,8 @@ urlpatterns = [
     path("api/v1/scores", api.Scores.as_view(), name="api-scores"),
     path("api/public/scores", api_peers.LangfuseScores.as_view(), name="peer-langfuse"),
     path("feedback", api_peers.LangsmithFeedback.as_view(), name="peer-langsmith"),
+    path("sample-chat/", sample_chat.chat_show, name="sample-chat"),
+    path("sample-chat/say/", sample_chat.chat_say, name="sample-chat-say"),
     path("widget.js", api_browser.widget, name="widget"),
     path("v1/traces", api_telemetry.Traces.as_view(), name="traces"),
 ]

@@ -46,6 +46,7 @@ def create_key(
     origins: list[str] | None = None,
     user: User | None = None,
     created_by: User | None = None,
+    expires_in: timedelta | None = None,
 ) -> tuple[ApiKey, str]:
     """A new key and its full text, which is shown this once and cannot be had again."""
     public_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
@@ -64,6 +65,7 @@ def create_key(
         origins=origins or [],
         user=user,
         created_by=created_by,
+        expires_at=Now() + expires_in if expires_in else None,
     )
     return key, text
 

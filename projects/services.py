@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -109,11 +110,13 @@ def issue_key(
     scopes: list[str] | None = None,
     origins: list[str] | None = None,
     user: User | None = None,
+    expires_in: timedelta | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key with its full text, shown this once."""
+    """A new key with its full text, shown this once; without ``expires_in`` it lives until it is revoked."""
     key, text = keys.create_key(
-        project=project, kind=kind, name=name, scopes=scopes, origins=origins, user=user, created_by=actor
-    )
+        project=project, kind=kind, name=name, scopes=scopes, origins=origins, user=user, created_by=actor,
+        expires_in=expires_in,
+    )  # fmt: skip
     audit.record(project, actor, "key.created", str(key), kind=kind, scopes=scopes or [], origins=origins or [])
     return key, text
 

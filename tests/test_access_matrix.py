@@ -28,6 +28,8 @@ SIGNED_IN = {
     "projects:token-revoke",
     "projects:project-list",
     "projects:project-new",
+    "feedback:sample-chat",
+    "feedback:sample-chat-say",
 }
 # Machine doors that check their callers themselves, with the test that shows it.
 OWN_CHECKS: dict[str, str] = {
