@@ -1,40 +1,42 @@
 """The spans of one trace as one interaction: a pure function of the set, whatever the order of arrival.
 
 The root of the trace is the interaction. What the user asked and got is read from the root where it says
-so, else from the model call that ended last outside of tools; tokens add up over all model calls; latency
-is the root's; retrieved documents are those of all retrievals, in order of time.
+so, else from the model call that ended last outside of tools; tokens add up over all model calls, each
+counted once though a client and its instrumentation both report it; latency is the root's; retrieved
+documents are those of all retrievals, in order of time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from feedback.telemetry import conventions
-from feedback.telemetry.conventions import first, number, text
+from feedback.telemetry.conventions import first, text
 from feedback.telemetry.wire import WireSpan
 
 NS_PER_MS = 1_000_000
 # Said elsewhere in the interaction, so not repeated among a span's attributes.
 _SPOKEN = ("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "input.value",
            "output.value", "llm.input_messages.", "llm.output_messages.", "gen_ai.prompt.", "gen_ai.completion.",
-           "retrieval.documents.", "gen_ai.retrieval.documents", "annotations.", "evaluations.")  # fmt: skip
+           "retrieval.documents.", "gen_ai.retrieval.documents", "gen_ai.tool.definitions", "llm.tools.",
+           "annotations.", "evaluations.")  # fmt: skip
 
 
 def interaction(spans: Sequence[WireSpan], *, quiet: bool = False) -> dict[str, Any] | None:
     """The interaction of a trace in the shape of ``POST /api/v1/interactions``; None while there is none.
 
-    There is none before the root has come, and in a trace that never speaks of a model. ``quiet`` says that
-    nothing has come for a while: then the topmost span counts as the root even if its parent, say a
-    gateway that reports elsewhere, never arrives.
+    There is none before the root has come, in a trace that never speaks of a model, and in one that is
+    ``silent``. ``quiet`` says that nothing has come for a while: then the topmost span counts as the root even
+    if its parent, say a gateway that reports elsewhere, never arrives.
     """
     ordered = sorted({span.span_id: span for span in spans}.values(), key=lambda span: (span.start_ns, span.span_id))
     if not any(conventions.speaks_of_models(span) for span in ordered):
         return None
     root = _root(ordered, quiet)
-    if root is None:
+    if root is None or silent(ordered):
         return None
     calls = [span for span in ordered if conventions.kind(span) == "llm"]
     answering = _answering(root, ordered, calls)
@@ -56,17 +58,30 @@ def interaction(spans: Sequence[WireSpan], *, quiet: bool = False) -> dict[str, 
         "tags": _tags(everything),
         "metadata": _metadata(root),
         **_timing(root, answering),
-        **_outcome(root, answered),
+        **_outcome(root, answering, answered),
     }
     if answering is not None:
         body |= _call(answering)
-    usage = _usage(calls)
+    usage = _usage(ordered, calls)
     if usage:
         body["usage"] = usage
     return {name: value for name, value in body.items() if value not in ("", None, [], {}) or name in _KEPT}
 
 
 _KEPT = {"output", "messages"}
+
+
+def silent(spans: Iterable[WireSpan]) -> bool:
+    """Whether nobody says a word in the trace: there is nothing to review in it.
+
+    Instrumentations keep content to themselves until they are told otherwise. And a client that has spans of its
+    own (Anthropic's) opens a second, silent trace beside an instrumentation that does not make its span current.
+    """
+    return not any(_speaks(span) for span in spans)
+
+
+def _speaks(span: WireSpan) -> bool:
+    return bool(conventions.input_messages(span) or conventions.output_messages(span))
 
 
 def moment(ns: int) -> str:
@@ -85,23 +100,29 @@ def _root(ordered: Sequence[WireSpan], quiet: bool) -> WireSpan | None:
     return None
 
 
+def _above(span: WireSpan, known: dict[str, WireSpan]) -> Iterator[WireSpan]:
+    """The parent of a span, its parent, and so on; each once, though hostile spans may go round in a circle."""
+    seen = {span.span_id}
+    while span.parent_id in known and span.parent_id not in seen:
+        seen.add(span.parent_id)
+        span = known[span.parent_id]
+        yield span
+
+
 def _answering(root: WireSpan, ordered: Sequence[WireSpan], calls: Sequence[WireSpan]) -> WireSpan | None:
-    """The model call whose output the user got: the root itself, else the last to end outside of a tool."""
+    """The model call whose output the user got: the root itself, else the last to end outside of a tool.
+
+    A call that tells its words goes before one that does not: they may be two reports of one call.
+    """
     if root in calls:
         return root
-    parents = {span.span_id: span for span in ordered}
-
-    def inside_tool(span: WireSpan) -> bool:
-        seen = set()
-        while span.parent_id in parents and span.parent_id not in seen:
-            seen.add(span.parent_id)
-            span = parents[span.parent_id]
-            if conventions.kind(span) in {"tool", "guardrail"}:
-                return True
-        return False
-
-    outside = [span for span in calls if not inside_tool(span)] or list(calls)
-    return max(outside, key=lambda span: (span.end_ns, span.span_id), default=None)
+    known = {span.span_id: span for span in ordered}
+    outside = [
+        span
+        for span in calls
+        if not any(conventions.kind(above) in {"tool", "guardrail"} for above in _above(span, known))
+    ]
+    return max(outside or calls, key=lambda span: (_speaks(span), span.end_ns, span.span_id), default=None)
 
 
 def _conversation(root: WireSpan, answering: WireSpan | None) -> tuple[list[dict[str, Any]], str]:
@@ -144,24 +165,24 @@ def _timing(root: WireSpan, answering: WireSpan | None) -> dict[str, Any]:
     if root.end_ns >= root.start_ns > 0:
         timing["latency_ms"] = round((root.end_ns - root.start_ns) / NS_PER_MS, 3)
     if answering is not None:
-        seconds = number(
-            answering.attributes, "gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token"
-        )
-        if seconds is not None and seconds >= 0:
+        seconds = conventions.seconds_to_first_token(answering)
+        if seconds is not None:
             before = max(answering.start_ns - root.start_ns, 0) / NS_PER_MS
             timing["time_to_first_token_ms"] = round(before + seconds * 1000, 3)
     return timing
 
 
-def _outcome(root: WireSpan, answered: str) -> dict[str, Any]:
-    if not root.error:
+def _outcome(root: WireSpan, answering: WireSpan | None, answered: str) -> dict[str, Any]:
+    """The root's error; or that of the call that was to answer, where the application caught it and had no answer."""
+    failed = root if root.error else answering
+    if failed is None or not failed.error or (failed is not root and answered):
         return {"status": "ok"}
-    exception = next((event.attributes for event in root.events if event.name == "exception"), {})
+    exception = next((event.attributes for event in failed.events if event.name == "exception"), {})
     return {
         "status": "error",
         "error": {
-            "type": text(exception, "exception.type") or text(root.attributes, "error.type") or "error",
-            "message": text(exception, "exception.message") or root.status_message,
+            "type": text(exception, "exception.type") or text(failed.attributes, "error.type") or "error",
+            "message": text(exception, "exception.message") or failed.status_message,
         },
     }
 
@@ -177,20 +198,33 @@ def _call(answering: WireSpan) -> dict[str, Any]:
         "variables": variables if isinstance(variables, dict) else {},
     }
     prompt = {name: value for name, value in prompt.items() if value}
-    tools = conventions.loads(a.get("gen_ai.tool.definitions"))
     return {
         "model": conventions.model(a),
         "provider": conventions.provider(a),
         "parameters": conventions.parameters(a),
         "prompt": prompt,
-        "tools": tools if isinstance(tools, list) else [],
+        "tools": conventions.tools(a),
     }
 
 
-def _usage(calls: Sequence[WireSpan]) -> dict[str, int]:
+def _usage(ordered: Sequence[WireSpan], calls: Sequence[WireSpan]) -> dict[str, int]:
+    """The tokens of all calls. One call may be reported twice, by its client and by an instrumentation of it.
+
+    Such a report lies within the other's span, or says the same id of the provider's response.
+    """
+    counts = {span.span_id: conventions.usage(span.attributes) for span in calls}
+    known = {span.span_id: span for span in ordered}
     total: dict[str, int] = {}
+    responses: set[str] = set()
     for span in calls:
-        for name, value in conventions.usage(span.attributes).items():
+        if any(counts.get(above.span_id) for above in _above(span, known)):
+            continue
+        response = text(span.attributes, "gen_ai.response.id")
+        if counts[span.span_id] and response:
+            if response in responses:
+                continue
+            responses.add(response)
+        for name, value in counts[span.span_id].items():
             total[name] = total.get(name, 0) + value
     return total
 

@@ -23,6 +23,7 @@ PAUSE = timedelta(seconds=1)
 QUIET = timedelta(seconds=60)
 BATCH = 100
 CUT = "… [cut]"
+SILENT = "The spans say nothing of what was asked and answered. Let the instrumentation record content."
 UP, DOWN = {"thumbs_up", "thumbs-up", "up", "positive"}, {"thumbs_down", "thumbs-down", "down", "negative"}
 
 
@@ -53,6 +54,8 @@ def _make(trace: TelemetryTrace, spans: list[WireSpan], *, quiet: bool) -> None:
     try:
         if body is not None:
             trace.interaction_id = _store(trace, fit(body))
+        elif trace.rooted and assemble.silent(spans):
+            trace.problem = SILENT
         for verdict in assemble.scores(spans):
             _record_verdict(trace, verdict)
     except ApiError as error:

@@ -68,7 +68,13 @@ def kind(span: WireSpan) -> str:
 
 
 def model(attributes: Attributes) -> str:
-    return text(attributes, "gen_ai.response.model", "gen_ai.request.model", "llm.model_name")
+    """The model that answered, else the one that was asked: OpenInference names the latter among the parameters."""
+    said = text(
+        attributes, "gen_ai.response.model", "llm.response.model_name", "llm.model_name",
+        "gen_ai.request.model", "llm.request.model_name",
+    )  # fmt: skip
+    declared = loads(attributes.get("llm.invocation_parameters"))
+    return said or (text(declared, "model") if isinstance(declared, dict) else "")
 
 
 def provider(attributes: Attributes) -> str:
@@ -98,7 +104,30 @@ def parameters(attributes: Attributes) -> dict[str, Any]:
     names = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_sequences", "frequency_penalty")
     result = {name: attributes[f"gen_ai.request.{name}"] for name in names if f"gen_ai.request.{name}" in attributes}
     declared = loads(attributes.get("llm.invocation_parameters"))
-    return {**declared, **result} if isinstance(declared, dict) else result
+    declared = declared if isinstance(declared, dict) else {}
+    return {name: value for name, value in {**declared, **result}.items() if name != "model"}
+
+
+def tools(attributes: Attributes) -> list[Any]:
+    """The definitions of the tools that the model was offered, as its client sent them."""
+    current = loads(attributes.get("gen_ai.tool.definitions"))
+    if isinstance(current, list):
+        return current
+    offered = [loads(row.get("tool.json_schema")) for row in group(attributes, "llm.tools")]
+    return [tool for tool in offered if isinstance(tool, dict)]
+
+
+# What OpenInference and OpenLLMetry put on a span when the first piece of a streamed answer comes.
+_FIRST_PIECE = {"First Token Stream Event", "gen_ai.content.completion.chunk"}
+
+
+def seconds_to_first_token(span: WireSpan) -> float | None:
+    """From the start of the call to the first piece of its answer; None where the answer was not streamed."""
+    said = number(span.attributes, "gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token")
+    if said is not None:
+        return said if said >= 0 else None
+    pieces = [event.time_ns for event in span.events if event.name in _FIRST_PIECE and event.time_ns >= span.start_ns]
+    return (min(pieces) - span.start_ns) / 1e9 if pieces and span.start_ns > 0 else None
 
 
 def loads(value: Any) -> Any:

@@ -75,11 +75,15 @@ def _collect(spans: Iterable[WireSpan | str]) -> Request:
     for span in spans:
         if isinstance(span, str):
             result.rejected.append(span)
-        elif len(span.trace_id) != 32 or not int(span.trace_id, 16) or len(span.span_id) != 16:
+        elif not _names(span.trace_id, 32) or not _names(span.span_id, 16):
             result.rejected.append(f"span {span.name!r}: trace id and span id must be 16 and 8 bytes, not all zero")
         else:
             result.spans.append(span)
     return result
+
+
+def _names(hex_id: str, length: int) -> bool:
+    return len(hex_id) == length and bool(hex_id.strip("0"))
 
 
 # -- protobuf ------------------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ class FakeProvider(Fake):
             message.update(content=None, refusal=text)
         reads, writes = self.usage
         return {
-            "id": "chatcmpl-fake", "object": "chat.completion", "created": 1, "model": call.model,
+            "id": f"chatcmpl-fake-{len(self.calls)}", "object": "chat.completion", "created": 1, "model": call.model,
             "choices": [{"index": 0, "message": message, "logprobs": None,
                          "finish_reason": "length" if stop == "length" else "stop"}],
             "usage": {"prompt_tokens": reads, "completion_tokens": writes, "total_tokens": reads + writes},
@@ -208,7 +208,7 @@ class FakeProvider(Fake):
             "type": "output_text", "text": text, "annotations": []}  # fmt: skip
         reads, writes = self.usage
         return {
-            "id": "resp-fake", "object": "response", "created_at": 1, "model": call.model,
+            "id": f"resp-fake-{len(self.calls)}", "object": "response", "created_at": 1, "model": call.model,
             "status": "incomplete" if stop == "length" else "completed",
             "output": [{"id": "m", "type": "message", "role": "assistant", "status": "completed", "content": [part]}],
             "usage": {"input_tokens": reads, "output_tokens": writes, "total_tokens": reads + writes},
@@ -222,8 +222,8 @@ class FakeProvider(Fake):
         reasons = {"length": "max_tokens", "refusal": "refusal"}
         default = "tool_use" if block["type"] == "tool_use" else "end_turn"
         return {
-            "id": "msg_fake", "type": "message", "role": "assistant", "model": call.model, "content": [block],
-            "stop_reason": reasons.get(stop, default), "stop_sequence": None,
+            "id": f"msg_fake_{len(self.calls)}", "type": "message", "role": "assistant", "model": call.model,
+            "content": [block], "stop_reason": reasons.get(stop, default), "stop_sequence": None,
             "usage": {"input_tokens": reads, "output_tokens": writes},
         }  # fmt: skip
 
