@@ -1,15 +1,21 @@
-"""From a complaint to a label, by keyboard: what the product is for."""
+"""From a thumbs-down to a golden example that fails a bad candidate, by keyboard: what the product is for."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
+from reviewhub_client import cli
 
 from annotations import triage
 from annotations.models import Label
-from projects.models import User
+from evals import tasks
+from evals.models import DatasetVersion, Run
+from projects import keys
+from projects.models import Project, User
 from tests.browser.conftest import Visitor
 from tests.conftest import Api
 
@@ -27,8 +33,21 @@ def complain(sk: Api, name: str, question: str) -> None:
     triage.run()
 
 
-def test_a_thumbs_down_becomes_a_corrected_label(
-    visit: Callable[..., Visitor], sk: Api, people: dict[str, User]
+def go(page: Page, key: str, heading: str) -> None:
+    """``g`` and a letter, as the cheat sheet says."""
+    page.keyboard.press("g")
+    page.keyboard.press(key)
+    expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+
+
+def press(page: Page, name: str) -> None:
+    """Reaches a button as the keyboard does and presses it."""
+    page.get_by_role("button", name=name, exact=True).focus()
+    page.keyboard.press("Enter")
+
+
+def test_a_thumbs_down_becomes_a_golden_example_that_fails_a_bad_candidate(
+    visit: Callable[..., Visitor], sk: Api, people: dict[str, User], project: Project, tmp_path: Path
 ) -> None:
     complain(sk, "req-1", "You charged €4.90 after I closed my account. Is that right?")
     complain(sk, "req-2", "And in December?")
@@ -37,6 +56,7 @@ def test_a_thumbs_down_becomes_a_corrected_label(
     visitor = visit(None)
     page = visitor.open("/p/acme/queues/")
 
+    expect(page.get_by_label("Email")).to_be_focused()
     page.keyboard.type("reviewer@example.com")
     page.keyboard.press("Tab")
     page.keyboard.type("correct horse battery")
@@ -49,7 +69,7 @@ def test_a_thumbs_down_becomes_a_corrected_label(
     expect(page.locator(".why")).to_contain_text("wrong fee")
     expect(page.locator("#answer")).to_contain_text("Fees cannot be refunded")
 
-    for key in ("f", "2", "e", "Control+a"):
+    for key in ("f", "2", "d", "e", "Control+a"):
         page.keyboard.press(key)
     page.keyboard.type(RIGHT)
     page.keyboard.press("Control+Enter")
@@ -66,3 +86,35 @@ def test_a_thumbs_down_becomes_a_corrected_label(
     expect(page.get_by_role("heading", name="All caught up")).to_be_visible()
     assert Label.objects.filter(superseded_at=None).count() == 2
     assert (visitor.problems, visitor.foreign) == ([], [])
+
+    tasks.curate()  # the worker's part: a label marked golden is proposed
+    engineer = visit("engineer")
+    page = engineer.open("/p/acme/health/")
+    go(page, "d", "Datasets")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Wait for approval")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("the fee is charged to the day")
+    press(page, "Approve all 1")
+    press(page, "Freeze v1")
+    press(page, "Freeze")
+    expect(page.get_by_role("button", name="Export v1")).to_be_visible()
+    version = DatasetVersion.objects.get(number=1)
+    assert (version.count, len(version.checksum)) == (1, 64)
+
+    secret = keys.create_key(project=project, kind="sk", name="ci", scopes=["read", "runs"])[1]
+
+    def evaluate(answer: str, name: str) -> int:
+        """What CI runs: exit code 0 pass, 1 fail."""
+        (tmp_path / name).write_text(json.dumps({version.examples.get().key: answer}))
+        words = ["eval", "golden@1", "--target", str(tmp_path / name), "--hub", engineer.base, "--key", secret]
+        return cli.main(words)
+
+    assert evaluate(WRONG, "bad.json") == 1
+    assert evaluate(RIGHT, "fixed.json") == 0
+    assert list(Run.objects.order_by("created_at").values_list("verdict", flat=True)) == ["fail", "pass"]
+    go(page, "r", "Regression runs")
+    for key in ("j", "j", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name="Gate closed")).to_be_visible()
+    assert (engineer.problems, engineer.foreign) == ([], [])
