@@ -31,7 +31,7 @@ from django.db.models.functions import Now
 
 from monitoring import metrics
 from monitoring.buckets import COARSE, FINE
-from monitoring.metrics import METRICS, Metric, Value, Window
+from monitoring.metrics import FOR_ALERTS, METRICS, Metric, Value, Window
 from monitoring.models import Alert, AlertRule
 from projects import audit, webhooks
 from projects.models import Project, User
@@ -84,7 +84,7 @@ def window_of(rule: AlertRule, now: datetime) -> Window:
 
 def read(rule: AlertRule, window: Window) -> Reading:
     """What the rule sees. Of an odd number of buckets the middle one belongs to the recent half too."""
-    metric = METRICS[rule.metric]
+    metric = FOR_ALERTS[rule.metric]
     points = metrics.load(rule.project, [metric], window)[""]
     recent = points[-math.ceil(len(points) / 2) :]
     return Reading(_over(metric, points, window), _over(metric, recent, window))

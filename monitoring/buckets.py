@@ -43,6 +43,7 @@ METRICS = {
     "output_tokens": "interactions with known output tokens; total: tokens",
     "cost": "interactions with a known cost; total: US dollars",
     "thumbs": "votes up or down that count; total: those down",
+    "vouched": "the same, of votes that a server or a signed token vouches for; alerts look at no others",
     "refusal": "interactions that the refusal detector has seen; total: those it flagged",
     "flags": "verdicts that flag or clear, by the name of the score; total: those that flag",
     "labels": "labels settled; total: those that say fail",
@@ -171,7 +172,8 @@ def _votes(tally: Tally, ids: list[int]) -> None:
         for vote, sign in ((before, -1), (after, 1)):
             if vote is not None and vote[3] in (-1.0, 1.0):
                 place, down = Place(vote[8], vote[9:]), float(vote[3] == -1)
-                tally.add(place, "thumbs", counted_at(vote[5], vote[6]), vote[6], n=sign, total=sign * down)
+                for metric in ("thumbs", "vouched") if vote[4] else ("thumbs",):
+                    tally.add(place, metric, counted_at(vote[5], vote[6]), vote[6], n=sign, total=sign * down)
 
 
 def _verdicts(tally: Tally, ids: list[int]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -131,6 +131,11 @@ def _throughput(sums: Sources, seconds: float) -> Value:
     return Value(n * 60 / seconds if seconds > 0 else None, None, None, n)
 
 
+def _refusal_rate(sums: Sources, seconds: float) -> Value:
+    # The detector scores only answers that read like a refusal at all; all others are none.
+    return proportion(sums["refusal"].total, max(sums["requests"].n, sums["refusal"].n))
+
+
 def _feedback_rate(sums: Sources, seconds: float) -> Value:
     votes, requests = sums["thumbs"].n, sums["requests"].n
     return Value(votes / requests if requests else None, None, None, requests)
@@ -154,11 +159,20 @@ METRICS = {
         Metric("thumbs_down_rate", "Thumbs-down", Unit.SHARE, ("thumbs",), _hit_rate("thumbs"), "up"),
         Metric("thumbs_up_rate", "Thumbs-up", Unit.SHARE, ("thumbs",), _hit_rate("thumbs", misses=True), "down"),
         Metric("feedback_rate", "Votes per request", Unit.SHARE, ("thumbs", "requests"), _feedback_rate),
-        Metric("refusal_rate", "Refusal", Unit.SHARE, ("refusal",), _hit_rate("refusal"), "up"),
+        Metric("refusal_rate", "Refusal", Unit.SHARE, ("refusal", "requests"), _refusal_rate, "up"),
         Metric("flag_rate", "Flagged", Unit.SHARE, ("flags",), _hit_rate("flags"), "up", only_by=SCORE_DIMENSION),
         Metric("labels_settled", "Labels settled", Unit.COUNT, ("labels",), _n("labels"), counts=True),
     )
 }
+# What alert rules read: the same, but nobody's unvouched votes, which anybody with a page's key could send.
+VOUCHED = {
+    metric.name: metric
+    for metric in (
+        replace(METRICS["thumbs_down_rate"], sources=("vouched",), compute=_hit_rate("vouched")),
+        replace(METRICS["thumbs_up_rate"], sources=("vouched",), compute=_hit_rate("vouched", misses=True)),
+    )
+}
+FOR_ALERTS = {**METRICS, **VOUCHED}
 
 
 @dataclass(frozen=True, slots=True)

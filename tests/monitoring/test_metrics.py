@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from feedback.services import record_feedback, record_score
 from monitoring import metrics
-from monitoring.metrics import METRICS, Value, Window
+from monitoring.metrics import FOR_ALERTS, METRICS, Value, Window
 from projects.models import Project
 from tests.conftest import Api
 from tests.monitoring.test_buckets import T0, interaction, measure, vote
@@ -197,3 +198,25 @@ def test_prometheus_reads_the_projects_numbers(project: Project, other_project: 
         assert line in lines
     assert "# TYPE reviewhub_interactions_total counter" in lines
     assert "other" not in text.decode()
+
+
+def test_alert_rules_read_no_vote_that_nobody_vouches_for(project: Project) -> None:
+    for number in range(2):
+        interaction(project, number)
+    vote(project, 0, "up")
+    item = {"interaction_id": "i1", "kind": "thumbs", "value": "down", "created_at": T0.isoformat()}
+    record_feedback(project, item, source="browser", verified=False, received_at=T0 + timedelta(seconds=1))
+    measure()
+    assert over(project, "thumbs_down_rate").value == 0.5
+    watched = metrics.value_over(project, FOR_ALERTS["thumbs_down_rate"], DAY)
+    assert (watched.value, watched.n) == (0.0, 1)
+
+
+def test_the_refusal_rate_is_of_all_answers_not_of_those_that_the_detector_scored(project: Project) -> None:
+    for number in range(10):
+        interaction(project, number)
+    item = {"interaction_id": "i3", "name": "refusal", "value": 0.9, "flagged": True}
+    record_score(project, item, source="detector", received_at=T0 + timedelta(seconds=3))
+    measure()
+    rate = over(project, "refusal_rate")
+    assert (rate.value, rate.n) == (0.1, 10)
