@@ -8,7 +8,7 @@ from math import floor, log10
 
 from django import template
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -117,13 +117,9 @@ def nav_link(
     context: template.Context, name: str, icon_name: str, text: str, section: str, key: str = ""
 ) -> SafeString:
     """One entry of the sidebar; ``key`` is what follows ``g`` to go there."""
-    try:
-        address = reverse(name, args=[context["project"].slug])
-    except NoReverseMatch:
-        return SafeString()
     return format_html(
         '<a href="{}"{}{}>{}{}</a>',
-        address,
+        reverse(name, args=[context["project"].slug]),
         SafeString(' aria-current="page"') if context.get("section") == section else "",
         format_html(' data-go="{}"', key) if key else "",
         icon(icon_name),
