@@ -23,7 +23,7 @@ MAX_RESULTS = 500
 MAX_OUTPUT = 1_000_000
 MAX_REPEAT = 999
 
-Key = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9._:-]+$")]
+Key = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9._:-]+$(?!\s)")]
 Split = Literal["train", "dev", "test"]
 
 
@@ -172,9 +172,14 @@ def _result(entry: ResultIn, path: str) -> ResultItem:
 def _cost(value: Decimal | float | None, path: str) -> Decimal | None:
     if value is None:
         return None
-    if not math.isfinite(value) or not 0 <= value < limits.COST_USD:
-        raise invalid(f"{path}/cost_usd", f"The cost must be from 0 to {limits.COST_USD:,} US dollars.")
-    return round(Decimal(str(value)), 8)
+    # twice, because the last digits may round up to the limit, and what is far beyond it cannot be rounded
+    if (
+        not math.isfinite(value)
+        or not 0 <= value < limits.COST_USD
+        or (cost := round(Decimal(str(value)), 8)) >= limits.COST_USD
+    ):
+        raise invalid(f"{path}/cost_usd", f"The cost must be from 0 to under {limits.COST_USD:,} US dollars.")
+    return cost
 
 
 def rules(values: dict[str, Any]) -> gate.Rules:

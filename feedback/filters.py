@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.utils.dateparse import parse_date, parse_datetime
 
 from feedback import limits
 from feedback.models import Feedback, Interaction
+from projects import moments
 from projects.errors import ApiError, invalid
 
 # Parameter -> column. Equality only; each value may be repeated.
@@ -26,6 +26,7 @@ CONTROLS = ("feature", "model", "prompt_version", "release", "environment", "sta
 SIGNALS = {
     "negative": "Negative", "positive": "Positive", "comment": "With a comment", "any": "Any", "none": "None",
 }  # fmt: skip
+DAY = len("2026-11-20")
 OTHERS = ("q", "tag", "feedback", "since", "until", "cursor", "limit")
 
 
@@ -124,15 +125,11 @@ def _moment(query: Mapping[str, list[str]], name: str) -> datetime | None:
     text = _one(query, name)
     if not text:
         return None
-    try:
-        moment, day = parse_datetime(text), parse_date(text)
-    except ValueError:
-        moment = day = None
-    if day is not None and len(text) == 10:
-        moment = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=name == "until")
+    a_day = len(text) == DAY
+    moment = moments.read(f"{text}T00:00:00Z" if a_day else text)
     if moment is None or not limits.FIRST_YEAR <= moment.year <= limits.LAST_YEAR + 1:
         raise invalid(f"/{name}", "A date, 2026-11-20, or a time, 2026-11-20T12:00:00Z.")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment + timedelta(days=a_day and name == "until")
 
 
 @dataclass(frozen=True, slots=True)

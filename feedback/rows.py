@@ -174,9 +174,14 @@ def _cost(sent: InteractionIn) -> Decimal | None:
             output_tokens=usage.output_tokens,
             cached_input_tokens=usage.cached_input_tokens,
         )
-    if not cost.is_finite() or not 0 <= cost < limits.COST_USD:
+    # twice, because the last digits may round up to the limit, and what is far beyond it cannot be rounded
+    if (
+        not cost.is_finite()
+        or not 0 <= cost < limits.COST_USD
+        or (rounded := cost.quantize(_EIGHT_PLACES)) >= limits.COST_USD
+    ):
         raise invalid("/cost_usd", f"Costs are US dollars from 0 to under {limits.COST_USD:,}.")
-    return cost.quantize(_EIGHT_PLACES)
+    return rounded
 
 
 def _spans(spans: list[SpanIn]) -> list[SpanIn]:
@@ -185,6 +190,6 @@ def _spans(spans: list[SpanIn]) -> list[SpanIn]:
         if span.id in seen:
             raise invalid(f"/spans/{place}/id", "Two spans have this id.")
         seen.add(schema.identifier(span.id, f"/spans/{place}/id"))
-        schema.moment(span.started_at, f"/spans/{place}/started_at")
-        schema.moment(span.ended_at, f"/spans/{place}/ended_at")
+        span.started_at = schema.moment(span.started_at, f"/spans/{place}/started_at")
+        span.ended_at = schema.moment(span.ended_at, f"/spans/{place}/ended_at")
     return spans

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from feedback import limits
+from projects import moments
 from projects.errors import ApiError, invalid
 from projects.strictjson import clean_text
 
@@ -226,7 +227,10 @@ def identifier(value: str | None, path: str) -> str:
 
 
 def moment(value: datetime | None, path: str) -> datetime | None:
-    """A time between the years that every part of the system can hold."""
-    if value is not None and not limits.FIRST_YEAR <= value.year <= limits.LAST_YEAR:
+    """A time in UTC, between the years that every part of the system can hold."""
+    if value is None:
+        return None
+    moment = moments.utc(value)
+    if moment is None or not limits.FIRST_YEAR <= moment.year <= limits.LAST_YEAR:
         raise invalid(path, f"The year must lie between {limits.FIRST_YEAR} and {limits.LAST_YEAR}.")
-    return value
+    return moment

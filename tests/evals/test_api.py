@@ -76,7 +76,8 @@ def test_a_settled_label_is_proposed_by_its_interaction(project: Project, sk: Ap
     ("example", "path"),
     [
         ({}, "/examples/0"), ("x", "/examples/0"), (line(input={}), "/examples/0/input"),
-        (line("a b"), "/examples/0/id"), (line("x" * 61), "/examples/0/id"), (line(split="all"), "/examples/0/split"),
+        (line("a b"), "/examples/0/id"), (line("x" * 61), "/examples/0/id"), (line("a\n"), "/examples/0/id"),
+        (line(split="all"), "/examples/0/split"),
         (line(expected={"assertions": [{"type": "maybe", "text": "x"}]}), "/examples/0/expected/assertions/0/type"),
         (line(expected={"label": {"severity": 5}}), "/examples/0/expected/label/severity"),
         (line(tags=[""]), "/examples/0/tags/0"),

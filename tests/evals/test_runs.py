@@ -100,6 +100,7 @@ def test_sending_a_batch_again_changes_nothing(project: Project, sk: Api, versio
         ([{"example": "k1", "passed": "yes"}], 422, "/results/1/passed"),
         ([{"example": "k1", "passed": True, "error": "timeout"}], 422, "/results/1/passed"),
         ([{"example": "k1", "cost_usd": -1}], 422, "/results/1/cost_usd"),
+        ([{"example": "k1", "cost_usd": "999999.999999999"}], 422, "/results/1/cost_usd"),
         ([{"example": "k1", "repeat": -1}], 422, "/results/1/repeat"),
         ([{"example": "k1", "output": "x" * 1_000_001}], 422, "/results/1/output"),
         ([{"example": "k1", "checks": [{"name": "c"}]}], 422, "/results/1/checks/0"),

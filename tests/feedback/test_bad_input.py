@@ -96,12 +96,14 @@ def test_a_broken_item_of_a_batch_is_refused_alone(sk: Api, name: str) -> None:
         ({"created_at": "0001-01-01T00:00:00Z"}, "/created_at"),
         ({"created_at": "9999-12-31T23:59:59Z"}, "/created_at"),
         ({"created_at": 1e300}, "/created_at"),
+        ({"created_at": "2199-12-31T23:59:59-23:59"}, "/created_at"),
+        ({"created_at": "0001-01-01T00:00:00+23:59"}, "/created_at"),
         ({"latency_ms": -1}, "/latency_ms"), ({"latency_ms": True}, "/latency_ms"),
         ({"latency_ms": "12"}, "/latency_ms"),
         ({"latency_ms": 1e300}, "/latency_ms"),
         ({"cost_usd": "NaN"}, "/cost_usd"), ({"cost_usd": "-1"}, "/cost_usd"), ({"cost_usd": 1e300}, "/cost_usd"),
         ({"cost_usd": "1000000"}, "/cost_usd"), ({"cost_usd": "Infinity"}, "/cost_usd"),
-        ({"cost_usd": "1e999999"}, "/cost_usd"),
+        ({"cost_usd": "1e999999"}, "/cost_usd"), ({"cost_usd": "999999.999999999"}, "/cost_usd"),
         ({"usage": {"input_tokens": -1}}, "/usage/input_tokens"),
         ({"usage": {"input_tokens": 2**62}}, "/usage/input_tokens"),
         ({"usage": {"input_tokens": 1.5}}, "/usage/input_tokens"), ({"usage": []}, "/usage"),
@@ -298,3 +300,31 @@ def test_other_methods_are_refused(sk: Api, method: str) -> None:
 @pytest.mark.parametrize("external_id", ["%00", "a%00b", "%ff%fe", "x" * 500, "%F0%9F%98%80", "..%2f..%2fetc"])
 def test_an_id_that_cannot_be_is_not_found(sk: Api, external_id: str) -> None:
     assert sk.get(f"{URL}/{external_id}")[0] == 404
+
+
+def test_a_time_with_an_offset_that_postgresql_refuses_is_the_same_moment_in_utc(sk: Api) -> None:
+    span = {"id": "a", "started_at": "2026-01-01T12:00:00+23:59", "ended_at": "2026-01-01T12:00:01+23:59"}
+    odd = {"created_at": "2026-01-01T00:00:00-23:59", "spans": [span]}
+    assert sk.post(URL, interaction(id="one", **odd))[0] == 201
+    results = sk.post(BATCH, [interaction(id="many", **odd), interaction(id="next")])[1]["results"]
+    assert [result["status"] for result in results] == [201, 201]
+    assert sk.post(FEEDBACK, thumbs(interaction_id="one", created_at=odd["created_at"]))[0] == 201
+    for external_id in ("one", "many"):
+        body = sk.get(f"{URL}/{external_id}")[1]
+        assert (body["created_at"], body["spans"][0]["started_at"]) == ("2026-01-01T23:59:00Z", "2025-12-31T12:01:00Z")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("since=2026-01-01T00:00:00-23:59", 200),
+        ("until=2026-01-01T00:00:00%2B23:59", 200),
+        ("since=2026-13-45", 422),
+        ("since=2026-13-45T00:00:00", 422),
+        ("until=9999-12-31", 422),
+        ("until=9999-12-31T23:59:59-23:59", 422),
+        ("since=0001-01-01T00:00:00%2B23:59", 422),
+    ],
+)
+def test_a_list_asked_for_at_odd_times(sk: Api, query: str, expected: int) -> None:
+    assert sk.get(f"{URL}?{query}")[0] == expected
