@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -41,6 +42,21 @@ class DatabaseAway:
             response = HttpResponse(render_to_string("503.html"), status=503)
         response["Retry-After"] = "2"
         return response
+
+
+class NoNul:
+    """400 for a page whose query holds a NUL: nothing of ours sends one, and PostgreSQL cannot be asked for it.
+
+    The API names the parameter itself; what people write in forms is cleaned or refused where it is read.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "%00" in request.META.get("QUERY_STRING", "") and not request.path.startswith(MACHINE_PATHS):
+            raise BadRequest("A NUL in the query")
+        return self.get_response(request)
 
 
 class Headers:

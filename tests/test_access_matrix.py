@@ -105,6 +105,20 @@ def test_project_pages_open_to_the_right_roles_only(
     assert wrong == []
 
 
+NUL = "&".join(
+    f"{name}=%00"
+    for name in ("after", "before", "category", "cell", "claim", "cursor", "from", "next", "open", "page", "period",
+                 "q", "show", "since", "span", "until", "version")
+)  # fmt: skip
+
+
+def test_no_page_falls_over_a_nul_in_its_query(browser_of: Callable[[str], Client]) -> None:
+    admin = browser_of("admin")
+    pages = [address(name) for name in [*PAGES, *(SIGNED_IN - {"projects:sign-out"}), "projects:sign-in"]]
+    pages += ["/p/acme/datasets/golden/", "/p/acme/queues/negative-feedback/review/"]
+    assert {admin.get(f"{page}?{NUL}").status_code for page in pages} == {400}
+
+
 def test_pages_outside_projects_ask_for_a_sign_in(client: Client, db: None) -> None:
     answers = {name: client.get(address(name)).status_code for name in SIGNED_IN}
     assert {name for name, status in answers.items() if status not in {302, 405}} == set()

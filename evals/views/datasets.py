@@ -18,6 +18,7 @@ from evals.formats import formats
 from evals.models import Dataset, DatasetVersion, Example, Run
 from projects.access import ProjectRequest, Right, project_view
 from projects.errors import ApiError
+from projects.strictjson import clean_text
 
 CURATORS = (Right.BUILD, Right.LEAD)
 
@@ -39,12 +40,12 @@ def dataset_list(request: ProjectRequest) -> HttpResponse:
 @project_view(*CURATORS)
 def dataset_new(request: ProjectRequest) -> HttpResponse:
     """An empty dataset; its slug follows from its name."""
-    name = " ".join(request.POST.get("name", "").split())[:120]
+    name = " ".join(clean_text(request.POST.get("name", "")).split())[:120]
     slug = slugify(name)[:60]
     if not slug:
         messages.error(request, "Write a name with at least one letter or digit.")
         return redirect("evals:dataset-list", request.project.slug)
-    description = request.POST.get("description", "").strip()[:300]
+    description = clean_text(request.POST.get("description", "")).strip()[:300]
     return _act(
         request,
         lambda: datasets.create_dataset(
@@ -109,7 +110,7 @@ def dataset_export(request: ProjectRequest, slug: str, number: int, format: str)
 def dataset_freeze(request: ProjectRequest, slug: str) -> HttpResponse:
     """Freezes the draft's approved examples."""
     dataset = get_object_or_404(Dataset, project=request.project, slug=slug)
-    note = " ".join(request.POST.get("note", "").split())
+    note = " ".join(clean_text(request.POST.get("note", "")).split())
     _act(request, lambda: datasets.freeze(dataset, actor=request.user, note=note), "Frozen. It never changes again.")
     return redirect("evals:dataset-detail", request.project.slug, slug)
 
@@ -150,6 +151,7 @@ def example_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         "dataset": example.version.dataset,
         "turns": queries.turns(example),
         "documents": queries.documents(example),
+        "origin": queries.origin(example),
         "history": history.select_related("version").order_by("-version__number"),
     }
     return render(request, "evals/example_detail.html", context)
@@ -181,10 +183,10 @@ def example_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     assertions = [
         {"type": kind, "text": text}
         for kind in ("must", "must_not")
-        for line in request.POST.get(kind, "").splitlines()
+        for line in clean_text(request.POST.get(kind, "")).splitlines()
         if (text := line.strip())
     ]
-    output = request.POST.get("output", "").replace("\r\n", "\n")
+    output = clean_text(request.POST.get("output", "")).replace("\r\n", "\n")
     _act(
         request,
         lambda: datasets.edit_expected(example, actor=request.user, output=output, assertions=assertions),

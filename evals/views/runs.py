@@ -7,11 +7,11 @@ import uuid
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET, require_POST
 
 from evals import queries, runs
 from evals.models import Dataset, Run
+from projects import moments
 from projects.access import ProjectRequest, Right, project_view
 from projects.errors import ApiError
 
@@ -20,7 +20,7 @@ from projects.errors import ApiError
 @project_view(Right.READ)
 def run_list(request: ProjectRequest) -> HttpResponse:
     """Runs, newest first, and how to start one."""
-    before = parse_datetime(request.GET.get("before", "").replace(" ", "+")) if request.GET.get("before") else None
+    before = moments.read(request.GET.get("before", "").replace(" ", "+"))
     rows, next_before = queries.run_list(request.project, before)
     context = {
         "section": "runs",

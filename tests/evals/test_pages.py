@@ -14,6 +14,7 @@ from django.urls import reverse
 from annotations.models import Label
 from evals import datasets, gate, runs
 from evals.models import Dataset, Example, Run
+from feedback.models import Interaction
 from projects.models import Project, User
 from tests.evals import golden
 
@@ -44,6 +45,7 @@ def test_a_draft_shows_what_waits_with_the_difference(project: Project, browser_
     text = page(browser_of("lead"), "dataset-detail", "golden")
     assert "<del>is free.</del>" in text
     assert "<ins>costs 50 cents.</ins>" in text
+    assert "Unsupported claim, major" in text, "a category is shown by its name"
     assert "Freeze v1" in text
 
 
@@ -65,6 +67,18 @@ def test_approve_edit_remove_and_freeze_by_plain_forms(project: Project, browser
     text = page(lead, "version-detail", "golden", 1)
     assert version.checksum in text
     assert "Freeze v" not in text
+
+
+def test_an_example_leads_to_the_interaction_it_is_a_copy_of_while_that_is_stored(
+    project: Project, browser_of: Browser
+) -> None:
+    example = datasets.propose(golden.label(project))
+    client = browser_of("viewer")
+    interaction = Interaction.objects.get(external_id=example.provenance["interaction_id"])
+    door = reverse("feedback:interaction-detail", args=["acme", interaction.pk])
+    assert door in page(client, "example-detail", example.pk)
+    interaction.delete()
+    assert door not in page(client, "example-detail", example.pk)
 
 
 def test_a_refusal_is_told_on_the_page(project: Project, browser_of: Browser) -> None:
@@ -165,7 +179,7 @@ def test_a_run_page_lists_what_newly_fails_first(
     text = page(client, "run-detail", candidate.pk)
     assert "Not enough evidence" in text
     assert 'aria-current="page">Newly fail <span class="count">1</span>' in text
-    assert "contains: does not say “right k0”" in text
+    assert "Does not say “right k0”" in text
     assert "McNemar exact p = 1 on 2 flips" in text
     assert page(client, "run-detail", candidate.pk, show="fixed").count("Question k2") >= 1
     assert "v1" in page(client, "run-list")
@@ -229,3 +243,25 @@ def test_pages_page(project: Project, browser_of: Browser, monkeypatch: pytest.M
     older = page(client, "run-list")
     assert "r0" not in older
     assert "Older" in older
+
+
+def test_a_nul_in_a_form_is_replaced_and_nothing_else_is_lost(project: Project, browser_of: Browser) -> None:
+    lead = browser_of("lead")
+    assert lead.post(url("dataset-new"), {"name": "Fe\0es", "description": "a\0b"}).status_code == 302
+    made = Dataset.objects.get(project=project, slug="fees")
+    assert (made.name, made.description) == ("Fe\ufffdes", "a\ufffdb")
+    example = datasets.propose(golden.label(project))
+    lead.post(url("example-edit", example.pk), {"output": "50\0cents", "must": "50\0", "must_not": ""})
+    example.refresh_from_db()
+    assert example.expected["output"] == "50\ufffdcents"
+    assert example.expected["assertions"] == [{"type": "must", "text": "50\ufffd"}]
+    lead.post(url("example-approve", example.pk))
+    assert lead.post(url("dataset-freeze", "golden"), {"note": "first\0"}).status_code == 302
+    assert golden.dataset(project).versions.get(number=1).note == "first\ufffd"
+
+
+@pytest.mark.parametrize(
+    "before", ["2026-13-45T00:00:00", "2026-01-01T00:00:00-23:59", "0001-01-01T00:00:00+23:59", "yesterday", "\u00b2"]
+)
+def test_the_list_of_runs_asked_for_at_odd_times(project: Project, browser_of: Browser, before: str) -> None:
+    assert page(browser_of("viewer"), "run-list", before=before)
