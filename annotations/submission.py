@@ -201,7 +201,7 @@ def _assertions(value: Any, faults: _Faults) -> tuple[dict[str, str], ...]:
     for place, entry in enumerate(value):
         kind = entry.get("type") if isinstance(entry, dict) else None
         text = entry.get("text") if isinstance(entry, dict) else None
-        if kind not in {"must", "must_not"} or not isinstance(text, str) or not text.strip() or len(text) > MAX_NOTE:
+        if kind not in ("must", "must_not") or not isinstance(text, str) or not text.strip() or len(text) > MAX_NOTE:
             faults.add(f"/assertions/{place}", "An assertion has a type, must or must_not, and a text.")
         else:
             result.append({"type": kind, "text": clean_text(text).strip()})

@@ -107,7 +107,7 @@ def validate(checks: Any) -> list[dict[str, Any]]:
         raise BadCheck(f"more than {MAX_CHECKS} checks")
     for place, check in enumerate(checks):
         kind = check.get("type") if isinstance(check, dict) else None
-        if kind != "expected" and kind not in _CHECKS:
+        if kind != "expected" and (not isinstance(kind, str) or kind not in _CHECKS):
             known = ", ".join(sorted([*_CHECKS, "expected"]))
             raise BadCheck(f"checks/{place}: type must be one of {known}")
         if kind == "regex":

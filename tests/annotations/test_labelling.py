@@ -195,6 +195,7 @@ def test_a_new_complaint_after_a_pass_asks_again_and_after_a_fail_does_not(
         ({"spans": [{"target": "output", "start": "0", "end": 5}]}, "/spans/0"),
         ({"assertions": [{"type": "may", "text": "x"}]}, "/assertions/0"),
         ({"assertions": [{"type": "must", "text": " "}]}, "/assertions/0"),
+        ({"assertions": [{"type": ["must"], "text": "x"}]}, "/assertions/0"),
         ({"golden": "yes"}, "/golden"),
         ({"seconds": -1}, "/seconds"),
     ],

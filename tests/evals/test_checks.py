@@ -126,6 +126,7 @@ def test_an_ordinary_pattern_is_accepted(pattern: str) -> None:
     ("value", "fault"),
     [
         ("x", "list"), ([{"type": "no"}], "checks/0"), ([{}], "checks/0"), (["x"], "checks/0"),
+        ([{"type": []}], "checks/0"), ([{"type": {}}], "checks/0"),
         ([{"type": "regex", "pattern": "(a+)+"}], "repeat"), ([{"type": "exact"}] * 51, "more than 50"),
         ([{"type": "json_schema", "schema": {"type": "nope"}}], "no such type"),
         ([{"type": "json_schema", "schema": {"$ref": "#"}}], "never ends"),
