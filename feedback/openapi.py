@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
@@ -142,3 +143,19 @@ def batch(shape: type[msgspec.Struct], name: str) -> dict[str, Any]:
         "request": {"application/json": {"oneOf": [items, wrapped]}, "application/x-ndjson": _TEXT},
         "responses": {200: _RESULTS, **_REFUSALS},
     }
+
+
+class PeerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the document names the two places in which the peers' clients send their key."""
+
+    target_class = "feedback.api_peers.PeerKey"
+    name = ["peerPassword", "peerHeader"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "http", "scheme": "basic", "description": "The password is a secret key (rh_sk_…)."},
+            {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A secret key (rh_sk_…)."},
+        ]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
+        return [{name: []} for name in self.name]  # either is enough

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 from drf_spectacular.views import SpectacularAPIView
 
+from projects import openapi  # noqa: F401  # registers the ways to sign in, for the schema
 from projects.access import ProjectRequest, Right, may, project_view
 from projects.errors import error_body
 from projects.models import Membership
