@@ -19,7 +19,7 @@ from monitoring.alerts import open_alerts
 from monitoring.buckets import COARSE
 from monitoring.metrics import METRICS, Metric, Sums, Unit, Value, Window
 from monitoring.models import Alert, AlertRule, MetricBucket
-from monitoring.wording import FILTERS, alert_link, evidence, headline, interactions
+from monitoring.wording import FILTERS, alert_link, evidence, failures, headline, interactions
 from projects import charts
 from projects.models import Project, User
 
@@ -95,10 +95,13 @@ class Backlog:
 
 
 class Health:
-    """Everything of one page view: a project, a period, a charted metric, and who looks."""
+    """Everything of one page view: a project, a period, a charted metric, and who looks.
 
-    def __init__(self, project: Project, user: User, *, period: str, metric: str) -> None:
-        self.project, self.user = project, user
+    ``reviews``: whether the queues are open to them; others are led to the backlog on this page instead.
+    """
+
+    def __init__(self, project: Project, user: User, *, period: str, metric: str, reviews: bool) -> None:
+        self.project, self.user, self.reviews = project, user, reviews
         self.period = period if period in PERIODS else "7d"
         self.metric = METRICS[metric if metric in CHARTED else CHARTED[0]]
         self.period_name, length, points = PERIODS[self.period]
@@ -157,10 +160,7 @@ class Health:
             return f"{figures.text(Unit.USD, each)} each, n {value.n:,}" if value.n else "no cost known"
         if not value.n:
             return {"thumbs_down_rate": "no votes yet", "refusal_rate": "nothing checked yet"}.get(metric.name, "n 0")
-        if metric.unit == Unit.SHARE:
-            return f"{figures.interval(metric.unit, value)}, n {value.n:,}"
-        half = METRICS[metric.name.replace("p95", "p50")].compute(self.sums, 0).value
-        return f"{figures.interval(metric.unit, value)}, p50 {figures.text(metric.unit, half)}"
+        return f"{figures.interval(metric.unit, value)}, n {value.n:,}"
 
     def _line(self, metric: Metric, points: Points) -> list[float | None]:
         window, points = self._readable(metric, points)
@@ -192,7 +192,7 @@ class Health:
         few = f"{rate.n} of {now.drawn} random samples labelled"
         return Tile(
             label="Quality rate",
-            href=reverse("annotations:queue-list", args=[self.project.slug]),
+            href=failures(self.project, self.window),
             figure=figures.text(Unit.SHARE, rate.value) if known else "Too few labels",
             detail=f"{figures.interval(Unit.SHARE, rate)}, n {rate.n:,}" if known else f"to tell: {few}",
             change=change,
@@ -217,7 +217,7 @@ class Health:
         waiting, late = sum(row.open for row in rows), sum(row.ages.get("past_due", 0) for row in rows)
         return Tile(
             label="Review backlog",
-            href=reverse("annotations:queue-list", args=[self.project.slug]),
+            href=self._queues(),
             figure=f"{waiting:,}",
             detail=f"{late:,} past their limit" if late else "none past its limit" if waiting else "all caught up",
             status="Late" if late else "",
@@ -345,6 +345,8 @@ class Health:
                        "within seconds.")  # fmt: skip
 
     def _queues(self) -> str:
+        if not self.reviews:
+            return "#backlog"
         return reverse("annotations:queue-list", args=[self.project.slug])
 
     def context(self) -> Mapping[str, Any]:

@@ -31,6 +31,13 @@ def interactions(project: Project, window: Window, **wanted: str) -> str:
     return f"{reverse('feedback:interaction-list', args=[project.slug])}?{urlencode(query)}"
 
 
+def failures(project: Project, window: Window) -> str:
+    """The address of the list of answers that people's labels of a window call failures."""
+    form = "%Y-%m-%dT%H:%M:%SZ"
+    query = {"since": window.since.strftime(form), "until": window.until.strftime(form)}
+    return f"{reverse('monitoring:failure-list', args=[project.slug])}?{urlencode(query)}"
+
+
 def condition(rule: AlertRule) -> str:
     """``over 5.0 % for 15 min``: the rule in words."""
     word = "over" if rule.op == AlertRule.Op.ABOVE else "under"

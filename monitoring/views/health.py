@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 from feedback import filters
 from monitoring import quality
 from monitoring.health import Health
-from projects.access import ProjectRequest, Right, project_view
+from projects.access import ProjectRequest, Right, may, project_view
 from projects.errors import ApiError
 
 # What htmx asks for by the id of the region it replaces.
@@ -30,6 +30,7 @@ def health(request: ProjectRequest) -> HttpResponse:
         request.user,
         period=request.GET.get("period", "7d"),
         metric=request.GET.get("metric", ""),
+        reviews=may(request.membership, Right.REVIEW),
     )
     template = REGIONS.get(request.htmx.target or "", "monitoring/health.html")
     return render(request, template, page.context())

@@ -84,6 +84,15 @@ def test_every_figure_is_a_door_with_the_filter_set(browser_of: Callable[[str], 
     assert {client.get(href).status_code for href in doors} == {200}
 
 
+def test_no_figure_leads_to_a_page_that_refuses_who_reads_it(browser_of: Callable[[str], Client]) -> None:
+    for who in ("viewer", "admin"):
+        client = browser_of(who)
+        for href in links(client):
+            if href.startswith("/p/acme/"):
+                assert client.get(href).status_code == 200, (who, href)
+    assert "/p/acme/queues/" in links(browser_of("admin"))
+
+
 def test_what_got_worse_for_certain_is_said_first(browser_of: Callable[[str], Client], project: Project) -> None:
     AlertRule.objects.all().delete()
     for number in range(200):
