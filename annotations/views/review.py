@@ -165,11 +165,14 @@ def claim_release(request: ProjectRequest, token: UUID) -> HttpResponseBase:
 @require_POST
 @project_view(Right.REVIEW)
 def task_claim(request: ProjectRequest, pk: int) -> HttpResponseBase:
-    """Takes back an item whose reservation ran out, where it is still free."""
+    """Reserves this very item where it is free: from its interaction's page, or again after the time ran out."""
     task = get_object_or_404(Task.objects.select_related("queue"), pk=pk, project=request.project)
     claim = claims.claim_task(user=request.user, task=task)
-    if claim is not None:
+    if claim is not None and request.htmx:
         return show(request, claim)
+    if claim is not None:
+        page = reverse("annotations:review", args=[request.project.slug, task.queue.slug])
+        return redirect(f"{page}?claim={claim.token}")
     if request.htmx:
         return JsonResponse({"lost": True}, status=409)
     messages.warning(request, "Somebody else has this item now. Here is the next one.")

@@ -54,6 +54,19 @@ def post(client: Client, verb: str, form: dict[str, str], **headers: str) -> Any
     return client.post(f"/p/acme/claims/{form['token']}/{verb}/", form, headers=headers)
 
 
+def test_an_open_item_can_be_reviewed_from_its_interactions_page(browser_of: Browser, waiting: Any) -> None:
+    waiting("more urgent")
+    task = waiting("this one")
+    page = f"/p/acme/interactions/{task.interaction_id}/"
+    door = f"/p/acme/tasks/{task.pk}/claim/"
+    assert door not in browser_of("viewer").get(page).content.decode()
+    lead = browser_of("lead")
+    assert door in lead.get(page).content.decode()
+    answer = lead.post(door)
+    assert (answer.status_code, answer["Location"].split("=")[0]) == (302, f"{REVIEW}?claim")
+    assert "Question this one" in lead.get(answer["Location"]).content.decode()
+
+
 def test_a_plain_form_stores_the_label_and_leads_to_the_next_item(browser_of: Browser, waiting: Any) -> None:
     waiting()
     client = browser_of("reviewer")
