@@ -232,8 +232,8 @@ def _not_worse(broken: int, fixed: int, pairs: int, rules: Rules) -> Test:
     if fixed > broken and p < rules.alpha:
         return Test(name, True, f"{count}: better than the baseline (p = {p:.2g})", figures)
     if low > -rules.margin:
-        return Test(name, True, f"{count}: at most {_percent(rules.margin)} worse, if at all", figures)
-    return Test(name, None, f"{count}: this could be chance (p = {p:.2g}) or a loss of up to {_percent(-low)}", figures)
+        return Test(name, True, f"{count}: at most {_points(rules.margin)} worse, if at all", figures)
+    return Test(name, None, f"{count}: this could be chance (p = {p:.2g}) or a loss of up to {_points(-low)}", figures)
 
 
 def _floor(name: str, outcomes: Sequence[Outcome], least: float) -> Test:
@@ -285,6 +285,11 @@ def _flips(broken: list[Outcome], fixed: list[Outcome]) -> dict[str, Any]:
 def _percent(share: float) -> str:
     """``0.75`` → ``75 %``, with a no-break space; one decimal where it is needed."""
     return f"{share * 100:.1f}".removesuffix(".0") + "\u00a0%"
+
+
+def _points(share: float) -> str:
+    """``0.05`` → ``5 pts``: by how much two percentages differ."""
+    return _percent(share).replace("%", "pts")
 
 
 def _is_share(value: object) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, Subquery
 from django.utils.safestring import SafeString
 
-from annotations.models import Label
+from annotations.models import FailureMode, Label
 from annotations.taxonomy import SEVERITIES
 from evals import curation, gate, lines, runs
 from evals.models import Dataset, DatasetVersion, Example, Result, Run
-from feedback.models import text_of
+from feedback.models import Interaction, text_of
 from projects import charts
 from projects.models import Project
 from projects.rendering import WordDiff, word_diff
@@ -48,28 +48,47 @@ class ExampleRow:
 
 
 def example_rows(examples: Iterable[Example], *, with_diff: bool = False) -> list[ExampleRow]:
-    """The rows of these examples; one query for the labels behind them."""
+    """The rows of these examples of one project; one query for their labels, one for the names of categories."""
     found = list(examples)
     labels = [example.label_id for example in found if example.label_id]
     fallen = set(Label.objects.filter(pk__in=labels, superseded_at__isnull=False).values_list("pk", flat=True))
-    return [_example_row(example, example.label_id in fallen, with_diff) for example in found]
+    names = _category_names(found)
+    return [_example_row(example, example.label_id in fallen, with_diff, names) for example in found]
 
 
-def _example_row(example: Example, fallen: bool, with_diff: bool) -> ExampleRow:
+def _category_names(examples: list[Example]) -> dict[str, str]:
+    """What the project calls the failure modes whose slugs the examples hold."""
+    slugs = {(example.expected.get("label") or {}).get("category") for example in examples} - {None, ""}
+    if not slugs:
+        return {}
+    modes = FailureMode.objects.filter(project__datasets__versions=examples[0].version_id, slug__in=slugs)
+    return dict(modes.values_list("slug", "label"))
+
+
+def _example_row(example: Example, fallen: bool, with_diff: bool, names: dict[str, str]) -> ExampleRow:
     label = example.expected.get("label") or {}
     answer, desired = example.metadata.get("answer") or "", example.expected.get("output") or ""
+    category = label.get("category") or ""
     return ExampleRow(
         example=example,
         question=lines.question_of(example.input.get("messages") or []),
         desired=desired,
         answer=answer,
         verdict=label.get("verdict") or "",
-        category=label.get("category") or "",
+        category=names.get(category, category),
         severity=SEVERITY_NAMES.get(label.get("severity"), ""),
         assertions=example.expected.get("assertions") or [],
         fallen=fallen,
         diff=word_diff(answer, desired) if with_diff and answer and desired else None,
     )
+
+
+def origin(example: Example) -> int | None:
+    """The interaction that the example is a copy of, while it is still stored."""
+    found = Interaction.objects.filter(
+        project=example.version.dataset.project_id, external_id=str(example.provenance.get("interaction_id") or "")
+    )
+    return found.values_list("pk", flat=True).first()
 
 
 def dataset_list(project: Project) -> list[dict[str, Any]]:
@@ -241,7 +260,7 @@ def _first_results(run: Run, keys: list[str]) -> dict[str, Result]:
 def _why(result: Result | None) -> str:
     if result is None:
         return ""
-    said = [f"{check.get('name')}: {check.get('detail')}" for check in result.checks if not check.get("passed")]
+    said = [str(check.get("detail") or check.get("name")) for check in result.checks if not check.get("passed")]
     return result.error or "; ".join(said)
 
 

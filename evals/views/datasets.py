@@ -151,6 +151,7 @@ def example_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         "dataset": example.version.dataset,
         "turns": queries.turns(example),
         "documents": queries.documents(example),
+        "origin": queries.origin(example),
         "history": history.select_related("version").order_by("-version__number"),
     }
     return render(request, "evals/example_detail.html", context)

@@ -41,7 +41,9 @@ def queries(client: Client, address: str) -> int:
 
 def test_a_draft_shows_what_waits_with_the_difference(project: Project, browser_of: Browser) -> None:
     answer = golden.interaction(project, output="The transfer is free.")
-    datasets.propose(golden.label(project, answer, desired_output="The transfer costs 50 cents."))
+    mode = project.failure_modes.get(slug="unsupported-claim")
+    said = golden.label(project, answer, desired_output="The transfer costs 50 cents.", primary_category=mode)
+    datasets.propose(said)
     text = page(browser_of("lead"), "dataset-detail", "golden")
     assert "<del>is free.</del>" in text
     assert "<ins>costs 50 cents.</ins>" in text
