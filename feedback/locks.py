@@ -1,4 +1,4 @@
-"""Two families of locks that make the order of arrival irrelevant.
+"""Three families of locks that make the order of arrival irrelevant.
 
 A feedback and its interaction may be stored at the same moment by two transactions, neither of which sees
 the other. ``ARRIVAL`` closes this gap: interactions take it shared, so they never wait for each other, and
@@ -7,9 +7,11 @@ feedback that finds no interaction takes it exclusively and looks again. Feedbac
 
 ``VOTE`` orders the votes on one interaction, so that exactly one of a user's votes counts.
 
-Both are advisory transaction locks on a bucket of the interaction's id. There are BUCKETS per project, not
-one per id, because a batch of 1,000 would otherwise fill PostgreSQL's lock table. A transaction takes VOTE
-before ARRIVAL and buckets in ascending order: no deadlock.
+``SESSION`` lets one worker at a time decide what the turns of a session say about each other.
+
+All are advisory transaction locks on a bucket of the interaction's or session's id. There are BUCKETS per project, not
+one per id, because a batch of 1,000 would otherwise fill PostgreSQL's lock table. A transaction takes
+SESSION before VOTE before ARRIVAL and buckets in ascending order: no deadlock.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 from zlib import crc32
 
 BUCKETS = 128
-VOTE, ARRIVAL = 0x52480000, 0x52490000
+VOTE, ARRIVAL, SESSION = 0x52480000, 0x52490000, 0x524A0000
 
 # For one interaction: statements to put before the one that stores, with the parameters of ``one``.
 ONE_VOTE = "SELECT pg_advisory_xact_lock(%(vote_lock)s, %(lock_project)s);"

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from feedback.session_analysis import find_abandoned as mark_abandoned
 from feedback.telemetry.assembly import assemble_waiting
 
 
@@ -9,4 +10,11 @@ from feedback.telemetry.assembly import assemble_waiting
 def assemble() -> None:
     """Makes interactions of traces that have paused. At least once and idempotent: the same spans, the same end."""
     while assemble_waiting():
+        pass
+
+
+@shared_task(name="feedback.find_abandoned")
+def find_abandoned() -> None:
+    """Marks the answers at which users gave up. At most once per answer, by the feedback's key."""
+    while mark_abandoned():
         pass

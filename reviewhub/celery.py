@@ -13,6 +13,7 @@ app.autodiscover_tasks()
 # The sweepers: what a lost message left behind is found again within these seconds.
 app.conf.beat_schedule = {
     "assemble": {"task": "feedback.assemble", "schedule": 2.0, "options": {"expires": 30}},
+    "abandoned": {"task": "feedback.find_abandoned", "schedule": 60.0, "options": {"expires": 60}},
     "analyse": {"task": "inbox.analyse", "schedule": 5.0, "options": {"expires": 30}},
     "triage": {"task": "inbox.triage", "schedule": 5.0, "options": {"expires": 30}},
     "measure": {"task": "inbox.measure", "schedule": 10.0, "options": {"expires": 30}},
