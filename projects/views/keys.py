@@ -31,8 +31,22 @@ def key_list(request: ProjectRequest) -> HttpResponse:
             origins=data["origins"] if publishable else [],
         )
     keys = request.project.api_keys.select_related("user").order_by("revoked_at", "-created_at")
-    context = {"section": "keys", "form": form, "keys": keys, "new_key": text, "scopes": ApiKey.Scope.choices}
+    context = {
+        "section": "keys",
+        "form": form,
+        "keys": keys,
+        "new_key": text,
+        "example": _example(form) if text else "",
+        "hub": request.build_absolute_uri("/").rstrip("/"),
+        "scopes": ApiKey.Scope.choices,
+    }
     return render(request, "projects/key_list.html", context, status=422 if form.errors else 201 if text else 200)
+
+
+def _example(form: KeyForm) -> str:
+    """The kind of key to show an example of; none for a secret key that cannot send."""
+    data = form.cleaned_data
+    return data["kind"] if data["kind"] == ApiKey.Kind.PUBLISHABLE or ApiKey.Scope.INGEST in data["scopes"] else ""
 
 
 @require_POST

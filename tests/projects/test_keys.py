@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.db.models.functions import Now
@@ -24,6 +26,25 @@ def test_a_new_key_is_shown_once_and_only_its_hash_is_kept(
     stored = ApiKey.objects.get(project=project, name="backend")
     assert bytes(stored.digest) == hashlib.sha256(text.encode()).digest()
     assert text[17:] not in str(ApiKey.objects.filter(pk=stored.pk).values().get())
+
+
+def test_a_key_that_sends_comes_with_lines_that_send(
+    browser_of: Callable[[str], Client], client: Client, project: Project
+) -> None:
+    """What is on the page is run as it stands, so that it cannot rot."""
+    admin = browser_of("admin")
+    page = unescape(
+        admin.post("/p/acme/keys/", {"name": "backend", "kind": "sk", "scopes": ["ingest"]}).content.decode()
+    )
+    lines = re.findall(r"curl -sS http://testserver(\S+) -H '(\w+): ([^']+)'.*?-d '([^']+)'", page, re.DOTALL)
+    assert [path for path, *_ in lines] == ["/api/v1/interactions", "/api/v1/feedback"]
+    for path, name, value, body in lines:
+        answer = client.post(path, body, content_type="application/json", headers={name: value})
+        assert answer.status_code == 201, answer.content
+    assert answer.json()["linked"] is True
+    assert "curl" not in admin.post("/p/acme/keys/", {"name": "ci", "kind": "sk", "scopes": ["read"]}).content.decode()
+    widget = {"name": "page", "kind": "pk", "origins": "https://c.example"}
+    assert "<review-feedback" in unescape(admin.post("/p/acme/keys/", widget).content.decode())
 
 
 def test_a_publishable_key_needs_exact_origins(browser_of: Callable[[str], Client], project: Project) -> None:
