@@ -110,7 +110,8 @@ _FILLER_WORDS = """
     aber alle allen als am an auch auf aus bei beim bin bis bitte bist da dann das dass dein deine dem den denn der des
     die dies diese diesem diesen dieser dir doch du ein eine einem einen einer eines er es etwas für gern gerne gibt
     habe haben hallo hast hat hier ich ihm ihn ihnen ihr ihre im in ins ist ja jetzt kann kannst können könnte könnten
-    machen man mein meine meinem meinen meiner meines mich mir mit möchte muss müssen nach noch nun oder sein seine sich sie
+    machen man mein meine meinem meinen meiner meines mich mir mit
+    möchte muss müssen nach noch nun oder sein seine sich sie
     sind so soll sollte über um und uns unser unsere vom von vor wann war warum was welche welcher welches wenn wer
     werden wie wieso will wir wird wo wollen würde würden zu zum zur"""
 _FILLERS = frozenset(_FILLER_WORDS.split())
