@@ -78,6 +78,8 @@ def _object(value: dict[str, Any], schema: dict[str, Any], root: Any, path: str,
     if not isinstance(known, dict):
         raise BadSchema("properties is an object")
     for name in _list(schema, "required"):
+        if not isinstance(name, str):
+            raise BadSchema("required is a list of names")
         if name not in value:
             yield f"{path}/{name} is missing"
     others = schema.get("additionalProperties", True)

@@ -176,7 +176,8 @@ def test_the_schema_words(value: Any, wanted: Any, fits: bool) -> None:
 @pytest.mark.parametrize(
     ("value", "broken"),
     [
-        (1, []), (1, {"type": 3}), (1, {"type": [[]]}), ({}, {"required": 1}), (1, {"$ref": "http://x"}),
+        (1, []), (1, {"type": 3}), (1, {"type": [[]]}), ({}, {"required": 1}),
+        ({}, {"required": [[]]}), ({}, {"required": [{}]}), (1, {"$ref": "http://x"}),
         (1, {"minimum": "1"}), ({}, {"properties": []}), (1, {"anyOf": [3]}),
     ],
 )  # fmt: skip
