@@ -284,7 +284,7 @@ def _scores(interaction: Interaction) -> list[Signal]:
             text=f"{score.get_source_display()} {score.name.replace('_', ' ')}",
             quote=score.explanation,
             machine=True,
-            value=score.label or ("" if score.value is None else f"{score.value:.2f}"),
+            value=score.label if score.value is None else f"{score.value:.2f}",
         )
         for score in newest.values()
     ]

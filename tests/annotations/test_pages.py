@@ -67,6 +67,17 @@ def test_an_open_item_can_be_reviewed_from_its_interactions_page(browser_of: Bro
     assert "Question this one" in lead.get(answer["Location"]).content.decode()
 
 
+def test_a_machines_score_is_shown_by_its_figure_else_by_its_word(browser_of: Browser, waiting: Any) -> None:
+    interaction = waiting().interaction
+    for name, value, said in (("grounded", 0.44, "support"), ("tone", None, "curt")):
+        Score.objects.create(
+            project=interaction.project, interaction=interaction, source="detector", name=name, value=value, label=said
+        )
+    page = browser_of("reviewer").get(REVIEW).content.decode()
+    assert "Detector grounded <b>0.44</b>" in page
+    assert "Detector tone <b>curt</b>" in page
+
+
 def test_a_plain_form_stores_the_label_and_leads_to_the_next_item(browser_of: Browser, waiting: Any) -> None:
     waiting()
     client = browser_of("reviewer")
@@ -301,8 +312,8 @@ def test_no_character_breaks_a_draft_or_a_label(browser_of: Browser, waiting: An
     assert client.get(REVIEW).status_code == 200
     assert post(client, "label", {**form, "severity": "\u0663"}).status_code in {302, 422}
     assert post(client, "label", {**form, "submission_id": bad}).status_code == 422
-    assert client.get(f"{REVIEW}?claim=%00").status_code == 200
-    assert client.get("/p/acme/labels/mine/?page=%00").status_code == 200
+    assert client.get(f"{REVIEW}?claim=%00").status_code == 400
+    assert client.get("/p/acme/labels/mine/?page=%00").status_code == 400
     assert client.post("/p/acme/labels/mine/undo/", {"token": "nonsense"}).status_code == 302
 
 
