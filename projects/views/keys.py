@@ -33,7 +33,7 @@ def key_list(request: ProjectRequest) -> HttpResponse:
     keys = request.project.api_keys.select_related("user").order_by("revoked_at", "-created_at")
     context = {
         "section": "keys",
-        "form": form,
+        "form": KeyForm() if text else form,
         "keys": keys,
         "new_key": text,
         "example": _example(form) if text else "",

@@ -36,6 +36,7 @@ def test_a_key_that_sends_comes_with_lines_that_send(
     page = unescape(
         admin.post("/p/acme/keys/", {"name": "backend", "kind": "sk", "scopes": ["ingest"]}).content.decode()
     )
+    assert 'value="backend"' not in page, "sending the form again would make a second key"
     lines = re.findall(r"curl -sS http://testserver(\S+) -H '(\w+): ([^']+)'.*?-d '([^']+)'", page, re.DOTALL)
     assert [path for path, *_ in lines] == ["/api/v1/interactions", "/api/v1/feedback"]
     for path, name, value, body in lines:
