@@ -1,17 +1,26 @@
 """Addresses of the intake's API and of the pages that show what came in."""
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import PathConverter
 
 from feedback import api, api_browser, api_peers, api_telemetry
 from feedback.views import interactions, sample_chat
 
+
+class IdConverter(PathConverter):
+    """``<id:…>``: whatever was accepted as an id can be asked for. The dot of ``<path:…>`` stops at a line break."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(IdConverter, "id")
 app_name = "feedback"
 urlpatterns = [
     path("p/<slug:project>/interactions/", interactions.interaction_list, name="interaction-list"),
     path("p/<slug:project>/interactions/<int:pk>/", interactions.interaction_detail, name="interaction-detail"),
     path("api/v1/interactions", api.Interactions.as_view(), name="api-interactions"),
     path("api/v1/interactions/batch", api.InteractionBatch.as_view(), name="api-interaction-batch"),
-    path("api/v1/interactions/<path:external_id>", api.InteractionDetail.as_view(), name="api-interaction"),
+    path("api/v1/interactions/<id:external_id>", api.InteractionDetail.as_view(), name="api-interaction"),
     path("api/v1/feedback", api.FeedbackView.as_view(), name="api-feedback"),
     path("api/v1/feedback/beacon", api_browser.Beacon.as_view(), name="api-feedback-beacon"),
     path("api/v1/feedback/batch", api.FeedbackBatch.as_view(), name="api-feedback-batch"),

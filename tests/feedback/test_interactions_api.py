@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -104,6 +105,12 @@ def test_every_stage_hears_of_a_new_interaction_once(sk: Api) -> None:
 
 def test_fields_that_are_not_known_are_named_in_the_answer(sk: Api) -> None:
     assert sk.post(URL, interaction(latency=12))[1]["ignored"] == ["/latency"]
+
+
+@pytest.mark.parametrize("external_id", ["two\nlines", "end\n", " ", "a/b/", "100%", "?", "\u00fc\U0001f600"])
+def test_whatever_was_accepted_as_an_id_can_be_asked_for(sk: Api, external_id: str) -> None:
+    assert sk.post(URL, interaction(id=external_id))[0] == 201
+    assert sk.get(f"{URL}/{quote(external_id, safe='')}")[1]["id"] == external_id
 
 
 def test_an_id_may_hold_slashes(sk: Api) -> None:
