@@ -151,12 +151,22 @@ def _finite(number: float) -> float | None:
 def _from_json(body: Any) -> Iterator[WireSpan | str]:
     if not isinstance(body, dict):
         raise ApiError(400, "malformed_json", "The body must be an object with resourceSpans.")
-    for group in _list(body, "resourceSpans"):
+    for group in _groups(body, "resourceSpans"):
         resource = _json_attributes(_dict(group, "resource"))
-        for scoped in _list(group, "scopeSpans"):
+        for scoped in _groups(group, "scopeSpans"):
             scope = str(_dict(scoped, "scope").get("name", ""))
-            for span in _list(scoped, "spans"):
+            for span in _groups(scoped, "spans"):
                 yield _json_span(span, resource, scope)
+
+
+def _groups(holder: Any, key: str) -> list[Any]:
+    """A level of the request. What has the wrong shape here would be dropped without a word, so it is refused."""
+    value = holder.get(key, []) if isinstance(holder, dict) else None
+    if value is None and isinstance(holder, dict):
+        return []
+    if not isinstance(value, list):
+        raise ApiError(400, "malformed_json", f"{key} must be a list in an object.")
+    return value
 
 
 def _json_span(span: Any, resource: dict[str, Any], scope: str) -> WireSpan | str:

@@ -123,3 +123,21 @@ def test_the_key_must_be_one_that_may_send(project: Project, pk: Api, nobody: Ap
     assert nobody.post("/v1/traces", body)[0] == 401
     assert pk.post("/v1/traces", body, Origin="https://chat.example.com")[0] == 403, "a browser's key has no traces"
     assert stored() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resourceSpans": 5},
+        {"resourceSpans": [5]},
+        {"resourceSpans": [{"scopeSpans": {}}]},
+        {"resourceSpans": [{"scopeSpans": [{"spans": "x"}]}]},
+    ],
+)
+def test_a_request_of_the_wrong_shape_is_refused_rather_than_dropped(body: dict[str, Any], sk: Api) -> None:
+    assert sk.post("/v1/traces", body)[0] == 400
+
+
+@pytest.mark.parametrize("body", [{}, {"resourceSpans": []}, {"resourceSpans": None}])
+def test_an_empty_request_is_fine(body: dict[str, Any], sk: Api) -> None:
+    assert sk.post("/v1/traces", body)[0] == 200
