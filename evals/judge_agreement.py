@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 from evals.gate import wilson
 
@@ -74,6 +75,18 @@ class Agreement:
         judge_fails, people_fail = (self.found + self.false_alarms) / n, (self.found + self.missed) / n
         chance = judge_fails * people_fail + (1 - judge_fails) * (1 - people_fail)
         return None if chance == 1 else (seen - chance) / (1 - chance)
+
+    @property
+    def kappa_interval(self) -> tuple[float, float] | None:
+        """95 % interval of kappa by its large-sample standard error, √(p(1 − p) / n) / (1 − chance), from the same
+        paper; within −1 to 1. None where kappa is undefined."""
+        kappa, n = self.kappa, self.pairs
+        if kappa is None:
+            return None
+        seen = (self.found + self.cleared) / n
+        chance = (seen - kappa) / (1 - kappa) if kappa != 1 else 0.0
+        half = 1.96 * sqrt(seen * (1 - seen) / n) / (1 - chance)
+        return max(-1.0, kappa - half), min(1.0, kappa + half)
 
     @property
     def good_enough(self) -> bool:

@@ -342,7 +342,7 @@ def interval_row(value: float, low: float, high: float, *, scale: tuple[float, f
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """One column of a histogram: how many passed and failed among the scores of a tenth."""
+    """One column of a histogram: how many passed and failed among the scores of a tenth. It begins at its label."""
 
     label: str
     fails: int = 0
@@ -376,7 +376,7 @@ def histogram(
     )
     labels = format_html_join(
         "", '<text x="{}%" y="{}" text-anchor="middle">{}</text>',
-        ((_r(step * (place + 0.5)), height + 17, one.label) for place, one in enumerate(bins)),
+        ((_r(step * place), height + 17, one.label) for place, one in enumerate(bins)),
     )  # fmt: skip
     line = NOTHING
     if threshold is not None:

@@ -160,6 +160,15 @@ def test_kappa(cells: tuple[int, int, int, int], kappa: float | None) -> None:
     assert found == (kappa if kappa is None else pytest.approx(kappa, abs=5e-4))
 
 
+def test_kappa_has_an_interval_that_covers_chance_when_there_is_little_to_go_by() -> None:
+    # 20, 4, 5, 30: agreement 0.8475, chance 0.5143, standard error 0.0964
+    assert Agreement(20, 4, 5, 30).kappa_interval == pytest.approx((0.497, 0.875), abs=2e-3)
+    low, high = Agreement(3, 2, 2, 3).kappa_interval or (1.0, 0.0)
+    assert low < 0 < high
+    assert Agreement(0, 0, 0, 0).kappa_interval is None
+    assert Agreement(5, 0, 0, 5).kappa_interval == (1.0, 1.0)
+
+
 def test_the_intervals_of_the_recorded_gpt_4_refusal_judge() -> None:
     """XSTest dev: TPR 0.7119 [0.6801, 0.7417], TNR 0.9539 [0.9356, 0.9672]."""
     seen = Agreement(588, 238, 32, 662)
