@@ -67,7 +67,7 @@ class _Faults:
 
 
 def parse_submission(project: Project, body: Any) -> Submission:
-    """The vote in a body of CONTRACT shape; ApiError 422 with all faults at once.
+    """The vote in a body as the API documents it; ApiError 422 with all faults at once.
 
     A verdict is needed; a fail needs a failure mode or a note that says what is wrong; harm needs a note or a
     marked passage. A pass drops failure modes and severity: there is nothing wrong that they could describe.
