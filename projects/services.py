@@ -152,9 +152,9 @@ def change_password(user: User, password: str) -> None:
 AUDIT_PAGE = 50
 
 
-def audit_page(project: Project, *, before: int | None) -> list[AuditEntry]:
+def audit_page(entries: QuerySet[AuditEntry], *, before: int | None) -> list[AuditEntry]:
     """Newest first, older than the entry ``before``; one more than AUDIT_PAGE if there is another page."""
-    entries = AuditEntry.objects.filter(project=project).order_by("-id")
+    entries = entries.order_by("-id")
     if before:
         entries = entries.filter(pk__lt=before)
     return list(entries[: AUDIT_PAGE + 1])

@@ -9,8 +9,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from projects import services
 from projects.access import ProjectRequest, Right, project_view
+from projects.filters import AuditFilter
 from projects.forms import KeyForm, TokenForm
-from projects.models import ApiKey
+from projects.models import ApiKey, AuditEntry
 
 
 @require_http_methods(["GET", "POST"])
@@ -83,9 +84,21 @@ def token_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_GET
 @project_view(Right.ADMIN)
 def audit_list(request: ProjectRequest) -> HttpResponse:
-    """Who did what, newest first; ``?before=`` pages on."""
+    """Who did what, newest first, narrowed by AuditFilter; ``?before=`` pages on."""
+    wanted = AuditFilter(request.GET, AuditEntry.objects.filter(project=request.project))
     before = request.GET.get("before", "")
-    entries = services.audit_page(request.project, before=int(before) if before.isdecimal() else None)
+    found = wanted.qs if wanted.is_valid() else AuditEntry.objects.none()
+    entries = services.audit_page(
+        found, before=int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
+    )
     more = entries[-2].pk if len(entries) > services.AUDIT_PAGE else None
-    context = {"section": "audit", "entries": entries[: services.AUDIT_PAGE], "more": more}
-    return render(request, "projects/audit_list.html", context)
+    asked = request.GET.copy()
+    asked.pop("before", None)
+    context = {
+        "section": "audit",
+        "entries": entries[: services.AUDIT_PAGE],
+        "more": more,
+        "form": wanted.form,
+        "query": asked.urlencode(),
+    }
+    return render(request, "projects/audit_list.html", context, status=200 if wanted.is_valid() else 422)
