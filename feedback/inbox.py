@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Min
 from django.db.models.functions import Now
 
@@ -25,18 +25,20 @@ STAGES = {
 }
 
 
+ANNOUNCE = """
+INSERT INTO feedback_inbox (stage, kind, project_id, object_id, failures)
+SELECT stage, %(kind)s, %(project)s, fact, 0
+FROM unnest(%(stages)s::text[]) AS stage, unnest(%(ids)s::bigint[]) AS fact"""
+
+
 def announce(kind: Inbox.Kind, project_id: int, object_ids: Iterable[int]) -> None:
     """Puts new facts into the inbox of every stage that reads their kind, and rings. Call it in their transaction."""
     ids = list(object_ids)
     if not ids:
         return
-    Inbox.objects.bulk_create(
-        [
-            Inbox(stage=stage, kind=kind, project_id=project_id, object_id=object_id)
-            for stage in STAGES[kind]
-            for object_id in ids
-        ]
-    )
+    with connection.cursor() as cursor:
+        stages = [str(stage) for stage in STAGES[kind]]
+        cursor.execute(ANNOUNCE, {"kind": kind, "project": project_id, "stages": stages, "ids": ids})
     ring(kind)
 
 

@@ -13,7 +13,7 @@ from feedback import inbox, limits, locks, rows, schema
 from feedback.models import Inbox, Interaction
 from feedback.rows import INTERACTION_COLUMNS, SPAN_COLUMNS, InteractionRow
 from feedback.schema import InteractionPatch
-from feedback.services.writing import STAGES, announce, copy, new_ids, retried, say, spread
+from feedback.services.writing import STAGES, copy, new_ids, retried, say, spread
 from projects.errors import ApiError, error_body, invalid
 from projects.models import Project
 
@@ -170,7 +170,7 @@ def _store(
             "feedback_span", ("interaction_id", *SPAN_COLUMNS),
             ((pks[row.external_id], *values) for row in fresh.values() for values in rows.span_values(row.spans)),
         )  # fmt: skip
-    announce(Inbox.Kind.INTERACTION, project.pk, list(pks.values()))
+    inbox.announce(Inbox.Kind.INTERACTION, project.pk, list(pks.values()))
     _link(project, pks)
     outcomes = {}
     for index, row in good:
@@ -190,7 +190,7 @@ def _link(project: Project, pks: dict[str, int]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(LINK_MANY.format(table=table), parameters)
             linked = [pk for (pk,) in cursor.fetchall()]
-        announce(kind, project.pk, linked)
+        inbox.announce(kind, project.pk, linked)
 
 
 def _known(project: Project, external_ids: list[str]) -> dict[str, tuple[int, bytes]]:

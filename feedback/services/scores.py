@@ -13,7 +13,7 @@ from feedback import facts, inbox, locks
 from feedback.facts import ScoreRow
 from feedback.models import Inbox, Score
 from feedback.services.batches import Batch, FactOutcome, Fresh, find_interactions, known_keys, mismatch, take_locks
-from feedback.services.writing import STAGES, announce, copy, new_ids, retried, say, spread
+from feedback.services.writing import STAGES, copy, new_ids, retried, say, spread
 from projects.models import Project
 
 
@@ -117,5 +117,5 @@ def _store(
         ),
     )  # fmt: skip
     linked = [pk for pk, row in zip(pks, fresh.rows, strict=True) if row.interaction_external_id in interactions]
-    announce(Inbox.Kind.SCORE, project.pk, linked)
+    inbox.announce(Inbox.Kind.SCORE, project.pk, linked)
     return fresh.outcomes(pks, interactions)

@@ -22,7 +22,7 @@ from feedback.services.batches import (
     mismatch,
     take_locks,
 )
-from feedback.services.writing import STAGES, announce, copy, new_ids, retried, say, spread
+from feedback.services.writing import STAGES, copy, new_ids, retried, say, spread
 from projects import webhooks
 from projects.models import Project
 
@@ -206,7 +206,7 @@ def _store(
         ("id", "interaction_id", "received_at", "created_at", "superseded_at", "project_id", *COLUMNS),
         lines.values(),
     )
-    announce(Inbox.Kind.FEEDBACK, project.pk, [line[0] for line in lines.values() if line[1] is not None])
+    inbox.announce(Inbox.Kind.FEEDBACK, project.pk, [line[0] for line in lines.values() if line[1] is not None])
     if webhooks.wants(project, EVENT):
         for feedback in Feedback.objects.filter(pk__in=lines).only(*EVENT_FIELDS):
             webhooks.emit(project, EVENT, _event(feedback))

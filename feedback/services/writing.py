@@ -17,11 +17,6 @@ STAGES: dict[str, list[str]] = {
     f"{kind}_stages": [str(stage) for stage in stages] for kind, stages in inbox.STAGES.items()
 }
 
-ANNOUNCE_MANY = """
-INSERT INTO feedback_inbox (stage, kind, project_id, object_id, failures)
-SELECT stage, %(kind)s, %(project)s, fact, 0
-FROM unnest(%(stages)s::text[]) AS stage, unnest(%(ids)s::bigint[]) AS fact"""
-
 T = TypeVar("T")
 
 
@@ -68,18 +63,6 @@ def new_ids(table: str, count: int) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count])
         return [pk for (pk,) in cursor.fetchall()]
-
-
-def announce(kind: Inbox.Kind, project_id: int, ids: list[int]) -> None:
-    """``inbox.announce`` for many facts in one statement."""
-    if not ids:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            ANNOUNCE_MANY,
-            {"kind": kind, "project": project_id, "stages": STAGES[f"{kind}_stages"], "ids": ids},
-        )
-    inbox.ring(kind)
 
 
 def retried(work: Callable[[], T]) -> T:
