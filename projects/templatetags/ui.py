@@ -107,6 +107,16 @@ def when(moment: object) -> SafeString:
 
 
 @register.filter
+def plain(value: object) -> str:
+    """A value from a JSON column as people write it: lists with commas, yes and no, a dash for nothing."""
+    if isinstance(value, list):
+        return ", ".join(plain(entry) for entry in value) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value in (None, "") else str(value)
+
+
+@register.filter
 def items(mapping: object) -> list[tuple[str, object]]:
     """Pairs of a dict from outside: ``{{ data.items }}`` would look up a key named "items" first."""
     return list(mapping.items()) if isinstance(mapping, dict) else []

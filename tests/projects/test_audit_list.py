@@ -53,3 +53,10 @@ def test_older_entries_keep_the_filter(project: Project, entries: None, browser_
         audit.record(project, None, "key.revoked", f"key {number}", by="test")
     _, page = shown(browser_of("admin"), "what=key.revoked")
     assert "?what=key.revoked&amp;before=" in page
+
+
+def test_details_are_written_as_people_write_them(project: Project, browser_of: Callable[[str], Client]) -> None:
+    audit.record(project, None, "key.created", "k", by="test", scopes=["ingest", "read"], origins=[], enabled=True)
+    _, page = shown(browser_of("admin"), "what=key.created")
+    for words in ("scopes: ingest, read", "origins: –", "enabled: yes"):
+        assert words in page
