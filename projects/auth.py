@@ -11,9 +11,9 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from projects import keys
-from projects.access import RIGHTS, Right
+from projects.access import RIGHTS, Right, role_in
 from projects.keys import Caller
-from projects.models import ApiKey, Membership
+from projects.models import ApiKey
 
 if TYPE_CHECKING:  # rest_framework.views imports this module by its setting
     from rest_framework.views import APIView
@@ -74,11 +74,7 @@ def allow(*, scope: str | None = None, right: Right | tuple[Right, ...] | None =
                 self.message = f"This needs a key with the scope {scope}." if scope else "This needs a personal token."
                 return scope is not None and scope in caller.scopes
             if caller.kind == ApiKey.Kind.PERSONAL and rights:
-                role = (
-                    Membership.objects.filter(project=caller.project, user=caller.user)
-                    .values_list("role", flat=True)
-                    .first()
-                )
+                role = role_in(caller.project.pk, caller.user.pk) if caller.user else None
                 return role is not None and not RIGHTS[role].isdisjoint(rights)
             return False
 

@@ -317,10 +317,12 @@ def bar(share: float, kind: str = "") -> SafeString:
     )
 
 
-def interval_row(value: float, low: float, high: float, *, scale: tuple[float, float], kind: str = "") -> SafeString:
+def interval_row(
+    value: float, low: float, high: float, *, scale: tuple[float, float], kind: str = "", line: float = 0.0
+) -> SafeString:
     """A 95 % interval with caps and its estimate on a common scale; what leaves the scale is cut at its edge.
 
-    ``kind``: good, bad, warn or nothing.
+    ``kind``: good, bad, warn or nothing. ``line`` is where the vertical stands that it is compared with.
     """
     start, end = scale
     span = (end - start) or 1.0
@@ -332,11 +334,47 @@ def interval_row(value: float, low: float, high: float, *, scale: tuple[float, f
         "", '<line class="ci {k}" x1="{x}" x2="{x}" y1="7" y2="17"/>',
         ({"k": kind, "x": at(edge)} for edge in (low, high) if start <= edge <= end),
     )  # fmt: skip
-    zero = format_html('<line class="zero" x1="{x}" x2="{x}" y1="0" y2="24"/>', x=at(0)) if start < 0 < end else NOTHING
+    zero = NOTHING
+    if start < line < end:
+        zero = format_html('<line class="zero" x1="{x}" x2="{x}" y1="0" y2="24"/>', x=at(line))
     return format_html(
         '<svg class="chart no-gutter" width="100%" height="24" aria-hidden="true">{}'
         '<line class="ci {k}" x1="{}" x2="{}" y1="12" y2="12"/>{}<circle class="pt {k}" cx="{}" cy="12" r="4"/></svg>',
         zero, at(low), at(high), caps, at(value), k=kind,
+    )  # fmt: skip
+
+
+def reading_scale(
+    value: float, low: float, high: float, *, bounds: tuple[float, float], words: tuple[str, str, str], label: str
+) -> SafeString:
+    """A coefficient with its interval on 0 to 1, over the stretches that ``bounds`` part and ``words`` name.
+
+    What is under 0 stands at 0: it is as chance would have it, or worse. ``label`` says the same in a sentence.
+    """
+
+    def at(number: float) -> str:
+        return _r(100 * min(max(number, 0.0), 1.0)) + "%"
+
+    first, second = bounds
+    stretches = format_html_join(
+        "", '<rect x="{}" y="30" width="{}" height="12" rx="3" fill="var({})"/>',
+        ((at(0), at(first), "--hover"), (at(first), at(second - first), "--data-5"),
+         (at(second), at(1 - second), "--data-4")),
+    )  # fmt: skip
+    caps = format_html_join(
+        "", '<line class="ci" x1="{x}" x2="{x}" y1="31" y2="41"/>', ({"x": at(edge)} for edge in (low, high))
+    )
+    anchor = "start" if value < 0.05 else "end" if value > 0.95 else "middle"
+    return format_html(
+        '<svg class="scale" width="100%" height="74" role="img" aria-label="{}">{}'
+        '<line class="ci" x1="{}" x2="{}" y1="36" y2="36"/>{}<circle class="pt" cx="{x}" cy="36" r="6"/>'
+        '<text class="v" x="{x}" y="20" text-anchor="{}">α {}</text>'
+        '<text x="0" y="60">0, as chance</text><text class="wide" x="{}" y="60" text-anchor="middle">{}</text>'
+        '<text x="{}" y="60">{}<tspan class="wide"> {}</tspan></text>'
+        '<text x="{}" y="60">{}<tspan class="wide"> {}</tspan></text>'
+        '<text class="wide" x="100%" y="60" text-anchor="end">1</text></svg>',
+        label, stretches, at(low), at(high), caps, anchor, f"{value:.2f}".replace("-", "−"), at(first / 2), words[0],
+        at(first), f"{first:.2f}", words[1], at(second), f"{second:.2f}", words[2], x=at(value),
     )  # fmt: skip
 
 
@@ -389,4 +427,30 @@ def histogram(
         '<svg class="chart" width="100%" height="{}" role="img" aria-labelledby="{key}-t {key}-d">'
         '<title id="{key}-t">{}</title><desc id="{key}-d">{}</desc><g transform="translate(0 {})">{}{}{}{}</g></svg>',
         TOP + height + FOOT, title, description, TOP, _grid(ticks, frame, plot), rects, labels, line, key=key,
+    )  # fmt: skip
+
+
+def reliability(points: Sequence[tuple[float, float, float, float]], *, height: int = 180) -> SafeString:
+    """Shares of passes (with the ends of their intervals) over mean scores, all from 0 to 1, beside the diagonal."""
+    rows = [(share, height * (1 - share)) for share in (0.0, 0.5, 1.0)]
+    grid = format_html_join(
+        "", '<line class="grid" x1="0" x2="100%" y1="{}" y2="{}"/><text x="-8" y="{}" text-anchor="end">{} %</text>',
+        ((_r(y), _r(y), _r(y + 4), f"{share:.0%}".removesuffix("%")) for share, y in rows),
+    )  # fmt: skip
+    marks = format_html_join(
+        "",
+        '<line class="ci" x1="{}%" x2="{}%" y1="{}" y2="{}"/>'
+        '<circle class="dot" cx="{}%" cy="{}" r="4.5"><title>{}</title></circle>',
+        (
+            (_r(score * 100), _r(score * 100), _r(height * (1 - low)), _r(height * (1 - high)), _r(score * 100),
+             _r(height * (1 - share)), f"score {score:.2f}: people pass {share:.0%}")
+            for score, share, low, high in points
+        ),
+    )  # fmt: skip
+    said = "; ".join(f"at {score:.2f} people pass {share:.0%}" for score, share, _, _ in points)
+    return format_html(
+        '<svg class="chart" width="100%" height="{}" role="img" aria-label="Scores against shares of passes: {}.">'
+        '<g transform="translate(0 6)">{}<line class="zero" x1="0" y1="{}" x2="100%" y2="0" stroke-dasharray="3 3"/>{}'
+        '<text x="0" y="{}">score 0</text><text x="100%" y="{}" text-anchor="end">1</text></g></svg>',
+        height + 6 + FOOT, said, grid, height, marks, height + 18, height + 18,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from projects.models import ApiKey, Masking, Project, Role, User
+from projects.models import ApiKey, Masking, Project, Role, TokenPolicy, User
 
 
 class SignInForm(forms.Form):
@@ -24,11 +24,12 @@ class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class SettingsForm(forms.Form):
-    """The project's name, whose label is authoritative, and what is masked."""
+    """The project's name, whose label is authoritative, what is masked, and what tokens are worth."""
 
     name = forms.CharField(max_length=120)
     owner = forms.ModelChoiceField(User.objects.none(), required=False)
     masking = forms.MultipleChoiceField(choices=Masking.choices, required=False)
+    token_policy = forms.ChoiceField(choices=TokenPolicy.choices)
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

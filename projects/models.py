@@ -39,6 +39,7 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     theme = models.CharField(max_length=5, choices=Theme, default=Theme.SYSTEM, blank=True)
     single_keys = models.BooleanField(default=True, help_text="Single-key shortcuts (WCAG 2.1.4: can be turned off)")
+    keys = models.JSONField(default=dict, blank=True, help_text="Keys of review that this person has moved, by action")
     daily_goal = models.PositiveSmallIntegerField(default=40)
     date_joined = models.DateTimeField(db_default=Now())
 
@@ -73,6 +74,14 @@ class Masking(models.TextChoices):
     NAME = "name", "Names after a salutation (finds few, misses most)"
 
 
+class TokenPolicy(models.TextChoices):
+    """What interaction tokens are worth to a project, for the feedback that pages send."""
+
+    REQUIRE = "require", "Require: feedback without a good token is refused"
+    PREFER = "prefer", "Prefer: a good token makes feedback verified, the rest is kept as not verified"
+    OFF = "off", "Off: tokens are not looked at, all feedback of pages is not verified"
+
+
 class Project(models.Model):
     """One application under review: its interactions, queues, labels and golden sets."""
 
@@ -93,7 +102,17 @@ class Project(models.Model):
         blank=True,
         help_text="Kinds of personal data that are masked before anything is stored",
     )
+    token_policy = models.CharField(
+        max_length=7, choices=TokenPolicy, default=TokenPolicy.PREFER, db_default=TokenPolicy.PREFER
+    )
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(token_policy__in=["require", "prefer", "off"]), name="project_token_policy_known"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -45,6 +45,10 @@ class OutboundFailed(Exception):
     """The address may be reached, but no usable answer came. The text is a fixed sentence."""
 
 
+class OutboundUnreached(OutboundFailed):
+    """No connection was made: the other side has not seen the request."""
+
+
 class OutboundTimeout(OutboundFailed):
     """No complete answer before the deadline."""
 
@@ -193,11 +197,11 @@ def exchange(method: str, url: str, *, headers: dict[str, str], body: bytes, tim
     except (TimeoutError, ssl.SSLWantReadError):
         raise OutboundTimeout("No complete answer came in time.") from None
     except ssl.SSLCertVerificationError:
-        raise OutboundFailed("The certificate of the host is not valid for its name.") from None
+        raise OutboundUnreached("The certificate of the host is not valid for its name.") from None
     except ssl.SSLError:
-        raise OutboundFailed("No secure connection could be made.") from None
+        raise OutboundUnreached("No secure connection could be made.") from None
     except ConnectionRefusedError:
-        raise OutboundFailed("The host refused the connection.") from None
+        raise OutboundUnreached("The host refused the connection.") from None
     except (http.client.HTTPException, OSError, ValueError):
         raise OutboundFailed("The connection broke, or what came back was not HTTP.") from None
     finally:
@@ -256,7 +260,7 @@ def _look_up(target: Target, deadline: float) -> list[Address]:
         raise OutboundTimeout("The name of the host could not be resolved in time.")
     addresses = list(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
     if failed or not addresses:
-        raise OutboundFailed("The name of the host could not be resolved.")
+        raise OutboundUnreached("The name of the host could not be resolved.")
     return addresses
 
 

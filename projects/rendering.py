@@ -23,6 +23,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
+from projects import places
+
 logger = logging.getLogger("reviewhub.rendering")
 
 MAX_CHARACTERS = 150_000
@@ -66,12 +68,12 @@ _ALIGN = re.compile(r"text-align:(left|center|right)")
 # What a reader cannot see but a model or a filter can: direction overrides, zero-width and filler characters,
 # the invisible tag alphabet and variation selectors, control characters. A joiner is shown only where it joins
 # nothing that needs it: inside emoji and Persian or Indic words it is ordinary spelling.
-_UNSEEN = re.compile(
+_ALWAYS_UNSEEN = (
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
+_UNSEEN = re.compile(_ALWAYS_UNSEEN + "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])")
 _BRACKET_OR_BREAK = re.compile(r"[\[\]]|\n[ \t]*\n")
 
 
@@ -84,22 +86,48 @@ def render_markdown(text: str) -> SafeString:
     return _render_cached(text) if len(text) <= CACHED_CHARACTERS else _render(text)
 
 
+def render_to_mark(text: str) -> SafeString:
+    """The same HTML with the place of every text in its source (see ``projects.places``), so that it can be marked."""
+    try:
+        html = _to_mark(text) if len(text) <= MAX_CHARACTERS and not _brackets_too_deep(text) else None
+    except Exception:  # as in _render
+        logger.exception("A text could not be rendered with its places")
+        html = None
+    if html is None:
+        html = f"<pre>{places.plain(text, _UNSEEN)}</pre>"
+    # What joins nothing has been written out where the letters beside it were known.
+    return mark_safe(re.sub(_ALWAYS_UNSEEN, _written_out, html))  # noqa: S308  # as in _render
+
+
 def show_unseen(text: str) -> str:
     """The text with characters that cannot be seen written out: ``[U+202E]``."""
-    return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
+    return _UNSEEN.sub(_written_out, text)
 
 
-def clean(html: str) -> str:
+def _written_out(found: re.Match[str]) -> str:
+    return f"[U+{ord(found[0]):04X}]"
+
+
+def clean(html: str, *, with_places: bool = False) -> str:
     """What the allow-list leaves of an HTML text. A second pass changes nothing."""
+    spans = {"span": {"class", "data-s", "data-e"}} if with_places else {}
     return nh3.clean(
         html,
-        tags=set(TAGS),
+        tags=set(TAGS) | set(spans),
         clean_content_tags={"script", "style"},
-        attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
-        attribute_filter=_allowed_value,
+        attributes={tag: set(names) for tag, names in {**ATTRIBUTES, **spans}.items()},
+        attribute_filter=_allowed_place if with_places else _allowed_value,
         url_schemes={"http", "https", "mailto"},
         link_rel=LINK_REL,
     )
+
+
+def _allowed_place(tag: str, attribute: str, value: str) -> str | None:
+    if tag != "span":
+        return _allowed_value(tag, attribute, value)
+    if attribute == "class":
+        return value if value == "sent" else None
+    return value if value.isdecimal() and len(value) < 10 else None
 
 
 def _allowed_value(tag: str, attribute: str, value: str) -> str | None:
@@ -138,6 +166,17 @@ def _markdown_to_html(text: str) -> str | None:
     return clean(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
 
 
+def _to_mark(text: str) -> str | None:
+    """As ``_markdown_to_html``, by the parser that notes places."""
+    tokens = _TO_MARK.parse(text)
+    if any(token.level > MAX_NESTING for token in _flat(tokens)):
+        return None
+    places.write(tokens, places.Source(text), _UNSEEN)
+    for token in _flat(tokens):
+        _fit_to_allow_list(token)
+    return clean(_TO_MARK.renderer.render(tokens, _TO_MARK.options, {}), with_places=True)
+
+
 def _brackets_too_deep(text: str) -> bool:
     """Open brackets within a paragraph: the parser looks ahead from each, and 70,000 of them took it 11 seconds."""
     depth = 0
@@ -172,6 +211,28 @@ def _image_as_text(self: RendererHTML, tokens: Sequence[Token], at: int, options
     return escape(f"[image: {alt} — {token.attrGet('src') or ''}]")
 
 
+def _placed(token: Token) -> str:
+    html: str = token.meta.get("html", "")
+    return html or escape(token.content)
+
+
+def _marked_text(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Any) -> str:
+    return _placed(tokens[at])
+
+
+def _marked_code(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Any) -> str:
+    return f"<code>{_placed(tokens[at])}</code>"
+
+
+def _marked_pre(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Any) -> str:
+    return f"<pre><code>{_placed(tokens[at])}</code></pre>\n"
+
+
+def _marked_image(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Any) -> str:
+    said, place = show_unseen(_image_as_text(self, tokens, at, options, env)), tokens[at].meta.get("place")
+    return f'<span class="sent" data-s="{place[0]}" data-e="{place[1]}">{said}</span>' if place else said
+
+
 def _link_open(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Any) -> str:
     env.setdefault("addresses", []).append(str(tokens[at].attrGet("href") or ""))
     tokens[at].attrs.pop("title", None)
@@ -185,7 +246,7 @@ def _link_close(self: RendererHTML, tokens: Sequence[Token], at: int, options: O
     opener = next(place for place in range(at - 1, -1, -1) if tokens[place].type == "link_open")
     said = "".join(token.content for token in tokens[opener + 1 : at])
     honest = said == address or address == f"mailto:{said}"
-    return "</a>" if honest else f"</a> ({escape(host)})"
+    return "</a>" if honest else f"</a> ({escape(show_unseen(host))})"
 
 
 def _host(address: str) -> str:
@@ -209,7 +270,19 @@ def _make_parser() -> MarkdownIt:
     return parser
 
 
+def _make_parser_to_mark() -> MarkdownIt:
+    parser = _make_parser()
+    places.follow(parser)
+    parser.add_render_rule("text", _marked_text)
+    parser.add_render_rule("code_inline", _marked_code)
+    parser.add_render_rule("fence", _marked_pre)
+    parser.add_render_rule("code_block", _marked_pre)
+    parser.add_render_rule("image", _marked_image)
+    return parser
+
+
 _MARKDOWN = _make_parser()
+_TO_MARK = _make_parser_to_mark()
 
 
 class DiffPart(NamedTuple):

@@ -36,12 +36,19 @@ def create_project(
 
 
 @transaction.atomic
-def change_project(project: Project, *, actor: User, name: str, owner: User | None, masking: list[str]) -> None:
-    """The project's name, its owner and what is masked from now on; what is stored already stays as it is."""
-    project.name, project.owner, project.masking = name, owner, masking
-    project.save(update_fields=["name", "owner", "masking"])
+def change_project(
+    project: Project, *, actor: User, name: str, owner: User | None, masking: list[str], token_policy: str
+) -> None:
+    """The project's name, its owner, and what holds for what comes in from now on: masking and tokens.
+
+    What is stored already stays as it is.
+    """
+    project.name, project.owner, project.masking, project.token_policy = name, owner, masking, token_policy
+    project.save(update_fields=["name", "owner", "masking", "token_policy"])
     keys.forget()  # callers carry their project with them for a few seconds
-    audit.record(project, actor, "project.changed", project.slug, owner=str(owner or ""), masking=masking)
+    audit.record(
+        project, actor, "project.changed", project.slug, owner=str(owner or ""), masking=masking, tokens=token_policy
+    )
 
 
 @transaction.atomic

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 from django.utils.safestring import SafeString
 
-from projects.rendering import render_markdown, show_unseen
+from projects.rendering import render_markdown, render_to_mark, show_unseen
 
 register = template.Library()
 
@@ -14,6 +14,12 @@ register = template.Library()
 def markdown(text: str | None) -> SafeString:
     """Markdown from outside, sanitised. Put it inside an element with ``hx-disable``."""
     return render_markdown(text or "")
+
+
+@register.filter
+def to_mark(text: str | None) -> SafeString:
+    """As ``markdown``, with the place of every word in the stored text, so that passages can be marked."""
+    return render_to_mark(text or "")
 
 
 @register.filter

@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from projects.models import User
+from projects.rendering import show_unseen
 
 register = template.Library()
 NO_BREAK = "\u00a0"
@@ -38,19 +39,26 @@ def kbd(*keys: str) -> SafeString:
 
 @register.simple_tag
 def avatar(user: User) -> SafeString:
+    name = show_unseen(str(user))
     return format_html(
-        '<span class="av t{}" title="{}" role="img" aria-label="{}">{}</span>',
-        user.pk % 4 + 1,
-        str(user),
-        str(user),
-        user.initials,
-    )
+        '<span class="av t{}" title="{}" role="img" aria-label="{}">{}</span>', user.pk % 4 + 1, name, name,
+        show_unseen(user.initials),
+    )  # fmt: skip
 
 
 @register.filter
 def percent(share: float | None, digits: int = 1) -> str:
     """``0.874`` → ``87.4 %`` with a no-break space; a dash where nothing is known."""
     return "–" if share is None else f"{share * 100:.{digits}f}{NO_BREAK}%"
+
+
+@register.filter
+def points(change: float | None) -> str:
+    """A difference of two shares in percentage points: ``0.05`` → ``5 points``, with a real minus sign."""
+    if change is None:
+        return "–"
+    number = f"{abs(change) * 100:.0f}"
+    return f"{'−' if change < 0 and number != '0' else ''}{number}{NO_BREAK}points"
 
 
 @register.filter

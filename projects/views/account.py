@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from projects import ratelimit, services
+from projects import addresses, ratelimit, services
 from projects.access import ProjectRequest
 from projects.forms import AccountForm, PasswordForm, SignInForm
 from projects.models import User
@@ -31,7 +31,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     error = ""
     if request.method == "POST" and form.is_valid():
         account = f"sign-in:{form.cleaned_data['username'].lower()}"
-        address = f"sign-in-from:{request.META.get('REMOTE_ADDR', '')}"
+        address = f"sign-in-from:{ratelimit.hidden(addresses.visitor(request))}"
         by_account = ratelimit.hit(account, limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
         by_address = ratelimit.hit(address, limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
         if by_account.allowed and by_address.allowed:

@@ -38,9 +38,12 @@ def project_new(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @project_view(Right.ADMIN)
 def project_settings(request: ProjectRequest) -> HttpResponse:
-    """Name, owner, masking."""
+    """Name, owner, masking, tokens."""
     project = request.project
-    known = {"name": project.name, "owner": project.owner_id, "masking": project.masking}
+    known = {
+        "name": project.name, "owner": project.owner_id, "masking": project.masking,
+        "token_policy": project.token_policy,
+    }  # fmt: skip
     form = SettingsForm(request.POST if request.method == "POST" else None, project=project, initial=known)
     if request.method == "POST" and form.is_valid():
         services.change_project(project, actor=request.user, **form.cleaned_data)
