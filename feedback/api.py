@@ -8,16 +8,18 @@ from typing import Any, cast
 import msgspec
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from feedback import bodies, browsers, detail, filters, limits, openapi, schema, services
-from feedback.models import Interaction
+from feedback import bodies, browsers, detail, filters, finding, limits, openapi, schema, services, unlinked
+from feedback.models import Feedback, Interaction
 from feedback.schema import FeedbackIn, InteractionIn, InteractionPatch, ScoreIn
+from projects import addresses
 from projects.access import Right
 from projects.auth import allow
 from projects.errors import ApiError, invalid
@@ -28,6 +30,15 @@ from projects.strictjson import Parsed
 CREATED, OK = 201, 200
 REPLAY = {"Idempotent-Replay": "true"}
 PREFLIGHT_SECONDS = 7200  # the most that Chromium keeps
+UNLINKED = [
+    OpenApiParameter("linked", OpenApiTypes.STR, enum=["false"], required=True),
+    OpenApiParameter(
+        "state", OpenApiTypes.STR, enum=list(unlinked.STATES),
+        description=f"`missing` after {unlinked.DAYS} days, `waiting` before; both if absent.",
+    ),
+    OpenApiParameter("kind", OpenApiTypes.STR, enum=Feedback.Kind.values, many=True, description="May be repeated."),
+    *(entry for entry in openapi.FILTERS if entry.name in unlinked.PARAMETERS),
+]  # fmt: skip
 
 
 def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> HttpResponse:
@@ -100,9 +111,10 @@ class Interactions(APIView):
         """List interactions, newest first. ``next`` is the cursor of the page after this one, or null."""
         query = {name: request.query_params.getlist(name) for name in request.query_params}
         size = _size(request.query_params.get("limit", str(limits.PAGE_SIZE)))
-        found = filters.parse(query).apply(Interaction.objects.filter(project=_caller(request).project))
-        page = filters.page(found, cursor=request.query_params.get("cursor", ""), size=size)
-        return answer(OK, {"results": [detail.summary(row) for row in page.rows], "next": page.next or None})
+        cursor = request.query_params.get("cursor", "")
+        page = finding.page(_caller(request).project, filters.parse(query), cursor=cursor, size=size)
+        rows = finding.rows(page.pks, Interaction.objects.all())
+        return answer(OK, {"results": [detail.summary(row) for row in rows], "next": page.next or None})
 
 
 class InteractionBatch(APIView):
@@ -186,7 +198,7 @@ class GiveFeedback(BasePermission):
 
 
 class FeedbackView(APIView):
-    """``/api/v1/feedback``: the one address that pages of other origins may use, with a publishable key."""
+    """``/api/v1/feedback``: to send, the one address that pages of other origins may use, with a publishable key."""
 
     permission_classes = [GiveFeedback]
 
@@ -194,7 +206,21 @@ class FeedbackView(APIView):
         return [] if self.request is not None and self.request.method == "OPTIONS" else super().get_authenticators()
 
     def get_permissions(self) -> Sequence[Any]:
+        if self.request.method == "GET":
+            return [allow(scope=ApiKey.Scope.READ, right=Right.READ)()]
         return [AllowAny()] if self.request.method == "OPTIONS" else super().get_permissions()
+
+    @extend_schema(operation_id="feedback_list", tags=["Intake"], parameters=UNLINKED, responses={200: openapi.LISTED})
+    def get(self, request: Request) -> HttpResponse:
+        """List feedback whose interaction has not come, newest first; other feedback is read with its interaction."""
+        query = {name: request.query_params.getlist(name) for name in request.query_params}
+        wanted = unlinked.parse(query)
+        if query.get("linked") != ["false"]:
+            raise invalid("/linked", "Say linked=false. Linked feedback is read with its interaction.")
+        size = _size(request.query_params.get("limit", str(limits.PAGE_SIZE)))
+        cursor = request.query_params.get("cursor", "")
+        page = unlinked.page(_caller(request).project, wanted, cursor=cursor, size=size)
+        return answer(OK, {"results": [detail.feedback(row) for row in page.rows], "next": page.next or None})
 
     @extend_schema(
         operation_id="feedback_create", tags=["Intake"],
@@ -208,18 +234,19 @@ class FeedbackView(APIView):
         item = _with_key(_object(parsed), request.headers.get("Idempotency-Key"))
         if caller.kind == ApiKey.Kind.PUBLISHABLE:
             token = request.headers.get("X-Interaction-Token")
-            outcome = browsers.receive(caller, item, token=token, sanitized=parsed.sanitized)
+            visitor = addresses.visitor(_django(request))
+            outcome = browsers.receive(caller, item, token=token, visitor=visitor, sanitized=parsed.sanitized)
             # says nothing of what is stored: anybody can read this key in the page
             return _received(outcome, {"received": True, "replayed": not outcome.created})
         outcome = services.record_feedback(caller.project, item, sanitized=parsed.sanitized)
-        body = {"id": str(outcome.feedback.pk), "linked": outcome.linked, "replayed": not outcome.created}
-        return _received(outcome, body | _notes(item, FeedbackIn, sanitized=outcome.feedback.sanitized))
+        body = {"id": str(outcome.pk), "linked": outcome.linked, "replayed": not outcome.created}
+        return _received(outcome, body | _notes(item, FeedbackIn, sanitized=outcome.sanitized))
 
     @extend_schema(exclude=True)
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """The preflight. It carries no key, so it is answered for the origins that any key lists."""
         origin = request.headers.get("Origin", "")
-        headers = {"Vary": "Origin", "Allow": "POST, OPTIONS"}
+        headers = {"Vary": "Origin", "Allow": "GET, POST, OPTIONS"}
         listed = ApiKey.objects.filter(
             kind=ApiKey.Kind.PUBLISHABLE, revoked_at=None, origins__contains=[origin[: limits.IDENTIFIER]]
         )
@@ -235,7 +262,8 @@ class FeedbackView(APIView):
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(response, ["Origin"])
-        caller: Caller | None = getattr(request, "auth", None) if request.method == "POST" else None
+        # Who calls, if that was asked at all: an answer that cannot be given (406) stands before it.
+        caller: Caller | None = getattr(request, "_auth", None) if request.method == "POST" else None
         origin = request.headers.get("Origin", "")
         if caller is not None and caller.kind == ApiKey.Kind.PUBLISHABLE and origin in caller.origins:
             response["Access-Control-Allow-Origin"] = origin

@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 
 from feedback import bodies, browsers, limits, openapi
 from feedback.schema import FeedbackIn
-from projects import keys
+from projects import addresses, keys
 from projects.errors import ApiError, invalid
 from projects.models import ApiKey
 
@@ -92,7 +92,8 @@ class Beacon(APIView):
             raise ApiError(401, "unauthenticated", "The key is not valid: unknown, revoked or expired.")
         if caller.kind != ApiKey.Kind.PUBLISHABLE or request.headers.get("Origin", "") not in caller.origins:
             raise exceptions.PermissionDenied("This needs a publishable key that lists the origin of this request.")
-        browsers.receive(caller, item, token=token, sanitized=parsed.sanitized)
+        visitor = addresses.visitor(request._request)
+        browsers.receive(caller, item, token=token, visitor=visitor, sanitized=parsed.sanitized)
         return Response(status=204)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from django.http import HttpResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
@@ -39,7 +39,19 @@ THUMBS = {
     "user-score",
 }
 VOTES: dict[float, str] = {1: "up", 0: "down", -1: "down"}  # True and False are 1 and 0 here
-DOOR: dict[str, Any] = {"request": OpenApiTypes.OBJECT, "responses": {200: OpenApiTypes.OBJECT}, "tags": ["Peers"]}
+
+
+def _door(*named_by: str, texts: Sequence[str], **fields: Any) -> dict[str, Any]:
+    """What the document says of a peer's door: one of ``named_by`` names the interaction."""
+    said = {"type": "string", "nullable": True}
+    body = {
+        "type": "object", "properties": {**dict.fromkeys((*named_by, *texts), said), **fields},
+        "anyOf": [
+            {"required": [name], "properties": {name: {"type": "string", "minLength": 1}}} for name in named_by
+        ],
+    }  # fmt: skip
+    stored = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
+    return {"request": {"application/json": body}, "responses": {200: stored}, "tags": ["Peers"]}
 
 
 class PeerKey(BaseAuthentication):
@@ -80,11 +92,15 @@ class PeerView(APIView):
 
 
 class LangfuseScores(PeerView):
-    @extend_schema(operation_id="langfuse_score", **DOOR)
+    @extend_schema(
+        operation_id="langfuse_score",
+        **_door("traceId", "sessionId", texts=("id", "name", "dataType", "comment"), value={}, metadata={}),
+    )
     def post(self, request: Request) -> HttpResponse:
         """A Langfuse score. ``traceId`` is the interaction; ``id`` makes it arrive once."""
         item = self.item(request)
-        interaction = _text(item, "traceId") or _text(item, "sessionId")
+        trace, session = _text(item, "traceId"), _text(item, "sessionId")
+        interaction = trace or session
         if not interaction:
             raise invalid("/traceId", "Name the trace that the score is about.")
         kind = _text(item, "dataType").upper()
@@ -102,11 +118,24 @@ class LangfuseScores(PeerView):
 
 
 class LangsmithFeedback(PeerView):
-    @extend_schema(operation_id="langsmith_feedback", **DOOR)
+    @extend_schema(
+        operation_id="langsmith_feedback",
+        **_door(
+            "trace_id",
+            "run_id",
+            texts=("id", "key", "comment"),
+            score={},
+            value={},
+            correction={},
+            feedback_source={},
+            extra={},
+        ),
+    )
     def post(self, request: Request) -> HttpResponse:
         """LangSmith feedback. ``trace_id``, else ``run_id``, is the interaction; ``id`` makes it arrive once."""
         item = self.item(request)
-        interaction = _text(item, "trace_id") or _text(item, "run_id")
+        trace, run = _text(item, "trace_id"), _text(item, "run_id")
+        interaction = trace or run
         if not interaction:
             raise invalid("/run_id", "Name the run that the feedback is about.")
         source = item.get("feedback_source")
@@ -127,6 +156,8 @@ class LangsmithFeedback(PeerView):
             pk = _correction(project, {**said, "key": f"{said['key']}:correction" if said["key"] else ""}, text)
         if said["value"] is not None or (said["comment"] and not pk):
             pk = _record(project, said, person=origin == "app")
+        if not pk:
+            raise invalid("/score", "Send a score, a value, a comment or a correction.")
         return _answer(pk, said["key"])
 
 
@@ -181,7 +212,7 @@ def _feedback(project: Project, said: dict[str, Any], item: dict[str, Any]) -> s
         item["key"] = said["key"]
     if isinstance(said["metadata"], dict):
         item["metadata"] = said["metadata"]
-    return str(services.record_feedback(project, item).feedback.pk)
+    return str(services.record_feedback(project, item).pk)
 
 
 def _answer(pk: str, key: str) -> HttpResponse:

@@ -14,10 +14,24 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from feedback import bodies, limits
-from feedback.telemetry import intake, wire
+from feedback.telemetry import intake, unread, wire
+from projects.access import Right
 from projects.auth import allow, caller_of
+from projects.models import ApiKey
 
 PROTOBUF = "application/x-protobuf"
+SPANS = {
+    "type": "object", "properties": {"resourceSpans": {"type": "array", "nullable": True, "items": {"type": "object"}}},
+}  # fmt: skip
+
+_TEXT = {"type": "string"}
+UNREAD = {
+    "type": "object", "required": ["results"],
+    "properties": {"results": {"type": "array", "items": {"type": "object", "properties": {
+        "trace_id": _TEXT, "touched_at": {"type": "string", "format": "date-time"}, "service": _TEXT, "name": _TEXT,
+        "problem": _TEXT, "advice": _TEXT,
+    }}}},
+}  # fmt: skip
 
 
 class AnswerAsAsked(BaseContentNegotiation):
@@ -41,7 +55,11 @@ class Traces(APIView):
     parser_classes: list[type] = []
     content_negotiation_class = AnswerAsAsked
 
-    @extend_schema(request=OpenApiTypes.BINARY, responses={200: OpenApiTypes.OBJECT}, tags=["intake"])
+    @extend_schema(
+        operation_id="trace_export", tags=["Intake"],
+        request={"application/json": SPANS, PROTOBUF: OpenApiTypes.BINARY},
+        responses={(200, "application/json"): OpenApiTypes.OBJECT, (200, PROTOBUF): OpenApiTypes.BINARY},
+    )  # fmt: skip
     def post(self, request: Request) -> HttpResponse:
         content_type = request.content_type or ""
         wire.check_content_type(content_type)
@@ -60,3 +78,22 @@ def _answer(rejected: list[str], content_type: str) -> HttpResponse:
         return HttpResponse(answer.SerializeToString(), content_type=PROTOBUF)
     body = {"partialSuccess": {"rejectedSpans": str(len(rejected)), "errorMessage": message}} if rejected else {}
     return HttpResponse(msgspec.json.encode(body), content_type="application/json")
+
+
+class UnreadTraces(APIView):
+    """``/api/v1/traces/unread``: traces that made no interaction."""
+
+    permission_classes = [allow(scope=ApiKey.Scope.READ, right=Right.READ)]
+
+    @extend_schema(operation_id="trace_unread", tags=["Intake"], responses={200: UNREAD})
+    def get(self, request: Request) -> HttpResponse:
+        """List the newest traces that made no interaction, up to 1,000, with the reason and what to do."""
+        rows = unread.newest(caller_of(request).project, everything=True)
+        results = [
+            {
+                "trace_id": row.trace_id, "touched_at": row.touched_at, "service": row.service, "name": row.name,
+                "problem": row.problem, "advice": unread.advice(row),
+            }
+            for row in rows
+        ]  # fmt: skip
+        return HttpResponse(msgspec.json.encode({"results": results}), content_type="application/json")

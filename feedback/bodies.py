@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import msgspec
 from django.http import HttpRequest
@@ -44,6 +45,8 @@ def many(request: HttpRequest, name: str) -> list[Parsed | ApiError]:
         try:
             items.append(strictjson.parse(bytes(text)))
         except ApiError as error:
+            # The frames in which it was raised hold all that was read of the item.
+            error.__context__ = error.__traceback__ = None
             items.append(error)
     return items
 
@@ -65,10 +68,18 @@ def read(request: HttpRequest, limit: int) -> bytes:
 
 
 def _chunks(request: HttpRequest, limit: int) -> Iterator[bytes]:
-    left = limit + 1
-    while left > 0 and (piece := request.read(min(CHUNK, left))):
+    take, left = _reader(request), limit + 1
+    while left > 0 and (piece := take(min(CHUNK, left))):
         left -= len(piece)
         yield piece
+
+
+def _reader(request: HttpRequest) -> Callable[[int], bytes]:
+    """Django takes a body without a length, one that comes in chunks, for empty. The server knows where it ends."""
+    environ: dict[str, Any] = getattr(request, "environ", {})
+    if not environ.get("CONTENT_LENGTH") and environ.get("wsgi.input_terminated"):
+        return cast(Callable[[int], bytes], environ["wsgi.input"].read)
+    return request.read
 
 
 def _inflated(request: HttpRequest, limit: int) -> Iterator[bytes]:
@@ -138,14 +149,12 @@ def _as_nul(escape: re.Match[bytes]) -> bytes:
     return rb"\u0000" if lone else escape[0]
 
 
+_LINE = re.compile(rb"\S[^\n]*")
+
+
 def _lines(body: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(body):
-        end = body.find(b"\n", start)
-        end = len(body) if end < 0 else end
-        if line := body[start:end].strip():
-            yield line
-        start = end + 1
+    """The lines that are not blank. Millions of blank ones are skipped without a step of Python for each."""
+    return (line[0].rstrip() for line in _LINE.finditer(body))
 
 
 def _too_large(limit: int) -> ApiError:

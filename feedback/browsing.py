@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db import connection
-from django.db.models import F, Func, JSONField, QuerySet
+from django.db.models import F, Func, JSONField
 from django.db.models.functions import Left
+from django.utils import timezone
 
-from feedback import filters
-from feedback.filters import EXACT, SIGNALS, Filters
+from feedback import finding
+from feedback.filters import BOUNDS, EXACT, STEP_WORDS, Fact, Filters, facts
+from feedback.finding import Counts
 from feedback.models import Feedback, Interaction, Score, text_of
 from projects.models import Project
+from projects.rendering import show_unseen
+from projects.templatetags.ui import milliseconds, usd
 
 PREVIEW = 240
-# Counts and facets look at this many of the newest matches: exact below, "more than" above.
-LOOK_BACK = 1_000
+PAGE = 25
 FACET_VALUES = 6
 FACETS = {
-    "feature": "Feature", "model": "Model", "prompt_version": "Prompt version", "release": "Release",
-    "environment": "Environment", "status": "Status",
+    "model": "Model", "prompt_version": "Prompt version", "release": "Release", "variant": "Variant",
+    "feature": "Feature", "environment": "Environment", "language": "Language", "tag": "Tag", "status": "Status",
 }  # fmt: skip
-NAMES = {**FACETS, "variant": "Variant", "provider": "Provider", "prompt": "Prompt", "language": "Language",
-         "session": "Session", "user": "User"}  # fmt: skip
+OPEN_FACETS = 6  # the others are folded until one of their values is chosen
+NAMES = {**FACETS, "provider": "Provider", "prompt": "Prompt", "session": "Session", "user": "User"}
+BOUND_NAMES = {
+    "min_latency_ms": ("Took at least", "ms"), "max_latency_ms": ("Took at most", "ms"),
+    "min_cost_usd": ("Cost at least", "$"), "max_cost_usd": ("Cost at most", "$"),
+}  # fmt: skip
 # Columns a row needs. Everything else of an interaction may be megabytes.
 ROW = (
-    "id", "external_id", "created_at", "feature", "model", "prompt_version", "status", "latency_ms", "cost_usd",
+    "id", "external_id", "happened_at", "feature", "model", "prompt_version", "status", "latency_ms", "cost_usd",
     "error_type", "project_id",
 )  # fmt: skip
 
@@ -55,9 +62,17 @@ columns: list[Column] = []
 
 @dataclass(slots=True)
 class Row:
-    interaction: Interaction
+    """A line of the list, as texts: a template that works out each of them again takes longer than the database."""
+
+    pk: int
+    when: str
     question: str
     answer: str
+    failed: str
+    model: str
+    prompt: str
+    took: str
+    cost: str
     feedback: Cell | None = None
     flags: list[str] = field(default_factory=list)
     cells: list[Cell | None] = field(default_factory=list)
@@ -66,6 +81,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Choice:
     value: str
+    word: str
     count: int
     chosen: bool
 
@@ -75,6 +91,7 @@ class Facet:
     name: str
     title: str
     choices: list[Choice]
+    open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +107,10 @@ class Chip:
 class Listing:
     rows: list[Row]
     next: str
-    count: int
-    more: bool  # there are more matches than ``count``, which is then LOOK_BACK
+    counts: Counts
     facets: list[Facet]
     chips: list[Chip]
+    kept: list[tuple[str, str]]  # parameters without a control of their own on the page
 
 
 class _LastQuestion(Func):
@@ -104,56 +121,57 @@ class _LastQuestion(Func):
 
 
 def listing(project: Project, wanted: Filters, *, cursor: str = "") -> Listing:
-    """One page of the project's interactions that ``wanted`` lets through, with facets and a bounded count."""
-    everything = Interaction.objects.filter(project=project)
-    found = wanted.apply(everything)
-    light = found.only(*ROW).annotate(asked=_LastQuestion(F("messages")), answer=Left("output", PREVIEW))
-    page = filters.page(light, cursor=cursor)
-    counts = _counts(found, list(FACETS))
-    count = counts.pop("")[0][1] if counts.get("") else 0
-    for name in wanted.exact.keys() & FACETS.keys():  # a chosen facet offers its other values too
-        others = replace(wanted, exact={key: values for key, values in wanted.exact.items() if key != name})
-        counts[name] = _counts(others.apply(everything), [name])[name]
+    """One page of the project's interactions that ``wanted`` lets through, with facets and bounded counts."""
+    light = Interaction.objects.only(*ROW).annotate(asked=_LastQuestion(F("messages")), answer=Left("output", PREVIEW))
+    names = [*(fact.name for fact in facts), *FACETS]
+    page, counts = finding.survey(project, wanted, names, size=PAGE)
+    if cursor:
+        page = finding.page(project, wanted, cursor=cursor, size=PAGE)
+    facets = [facet for fact in facts for facet in _facets_of_fact(fact, counts, wanted)]
+    facets += [_facet(name, counts, wanted, place < OPEN_FACETS) for place, name in enumerate(FACETS)]
+    shown = {(facet.name, choice.value) for facet in facets for choice in facet.choices}
     return Listing(
-        rows=_rows(page.rows), next=page.next, count=min(count, LOOK_BACK), more=count > LOOK_BACK,
-        facets=[_facet(name, counts.get(name, []), wanted.exact.get(name, [])) for name in FACETS],
+        rows=_rows(finding.rows(page.pks, light)), next=page.next, counts=counts, facets=facets,
         chips=_chips(wanted),
+        kept=[pair for pair in query_of(wanted) if pair not in shown and pair[0] not in _CONTROLS],
     )  # fmt: skip
 
 
-def _counts(found: QuerySet[Interaction], names: list[str]) -> dict[str, list[tuple[str, int]]]:
-    """The values of some columns and how often each occurs among the newest matches, and under "" their number.
-
-    One scan along the index that orders the list, cut off after LOOK_BACK + 1 rows.
-    """
-    newest = found.order_by("-created_at", "-pk").values_list(*(EXACT[name] for name in names))[: LOOK_BACK + 1]
-    inner, parameters = newest.query.sql_with_params()
-    places = [f"c{place}" for place in range(len(names))]
-    sets = ", ".join(f"({place})" for place in places)
-    statement = (
-        f"SELECT GROUPING({', '.join(places)}), COALESCE({', '.join(places)}), count(*) "  # noqa: S608
-        f"FROM ({inner}) AS newest ({', '.join(places)}) GROUP BY GROUPING SETS ((), {sets})"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows = cursor.fetchall()
-    everything = (1 << len(names)) - 1
-    counts: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
-    for grouping, value, number in rows:
-        if grouping == everything:
-            counts[""] = [("", number)]
-        elif value:  # each grouping set leaves one bit unset: that of its column
-            name = names[len(names) - (everything & ~grouping).bit_length()]
-            counts[name].append((value, number))
-    return counts
+_CONTROLS = {"q", "since", "until", *BOUNDS}
 
 
-def _facet(name: str, counts: list[tuple[str, int]], chosen: list[str]) -> Facet:
-    counts = sorted(counts, key=lambda entry: (-entry[1], entry[0]))
-    shown = counts[:FACET_VALUES] + [entry for entry in counts[FACET_VALUES:] if entry[0] in chosen]
+def _facet(name: str, counts: Counts, wanted: Filters, open_: bool) -> Facet:
+    chosen = wanted.tags if name == "tag" else wanted.exact.get(name, [])
+    found = sorted(counts.facets.get(name, []), key=lambda entry: (-entry[1], entry[0]))
+    shown = found[:FACET_VALUES] + [entry for entry in found[FACET_VALUES:] if entry[0] in chosen]
     shown += [(value, 0) for value in chosen if value not in dict(shown)]
-    choices = [Choice(value, min(number, LOOK_BACK), value in chosen) for value, number in shown]
-    return Facet(name, FACETS[name], choices)
+    return Facet(
+        name, FACETS[name], [Choice(value, value, number, value in chosen) for value, number in shown],
+        open_ or bool(chosen),
+    )  # fmt: skip
+
+
+def _facets_of_fact(fact: Fact, counts: Counts, wanted: Filters) -> list[Facet]:
+    """Known values in their own order, as far as they occur; others by name."""
+    chosen = wanted.facts.get(fact.name, [])
+    found = dict(counts.facets.get(fact.name, []))
+    values = [
+        value for value in fact.choices or sorted({*found, *chosen}, key=_place) if value in found or value in chosen
+    ]
+    groups: dict[str, list[Choice]] = {}
+    for value in values:
+        name, _, word = value.rpartition(":") if fact.grouped else ("", "", fact.word(value))
+        groups.setdefault(name, []).append(Choice(value, word, found.get(value, 0), value in chosen))
+    return [
+        Facet(fact.name, f"{fact.title}: {name}" if name else fact.title, choices, True)
+        for name, choices in groups.items()
+    ]
+
+
+def _place(value: str) -> tuple[str, int, str]:
+    """Steps of a score stand from low to high under its name, anything else by name."""
+    name, _, step = value.rpartition(":")
+    return name, STEP_WORDS.index(step) if step in STEP_WORDS else 0, value
 
 
 def _rows(interactions: list[Interaction]) -> list[Row]:
@@ -166,12 +184,20 @@ def _rows(interactions: list[Interaction]) -> list[Row]:
     loaded = [column.load(pks) for column in columns]
     return [
         Row(
-            interaction=interaction, question=text_of(getattr(interaction, "asked", ""))[:PREVIEW],
-            answer=getattr(interaction, "answer", ""), feedback=votes.get(interaction.pk),
-            flags=flags.get(interaction.pk, []), cells=[cells.get(interaction.pk) for cells in loaded],
+            pk=row.pk, when=_moment(row.happened_at), took=milliseconds(row.latency_ms), cost=usd(row.cost_usd),
+            question=show_unseen(text_of(getattr(row, "asked", ""))[:PREVIEW]) or row.external_id,
+            answer=show_unseen(getattr(row, "answer", "")) or ("" if row.status == "error" else "(empty answer)"),
+            failed=show_unseen(row.error_type[:30]) or "Error" if row.status == "error" else "",
+            model=show_unseen(row.model), prompt=show_unseen(row.prompt_version), feedback=votes.get(row.pk),
+            flags=flags.get(row.pk, []), cells=[cells.get(row.pk) for cells in loaded],
         )
-        for interaction in interactions
+        for row in interactions
     ]  # fmt: skip
+
+
+def _moment(at: datetime) -> str:
+    local = timezone.localtime(at)
+    return f"{local.day} {local:%b, %H:%M}"
 
 
 def _votes(pks: list[int]) -> dict[int, Cell]:
@@ -216,42 +242,31 @@ def spoken(feedback: Feedback) -> tuple[int, Cell]:
 def query_of(wanted: Filters) -> list[tuple[str, str]]:
     """The parameters of a list in a fixed order, for links."""
     pairs = [("q", wanted.q)] if wanted.q else []
+    pairs += [(fact.name, value) for fact in facts for value in wanted.facts.get(fact.name, [])]
     pairs += [(name, value) for name in EXACT for value in wanted.exact.get(name, [])]
     pairs += [("tag", tag) for tag in wanted.tags]
-    if wanted.signal:
-        pairs.append(("feedback", wanted.signal))
     pairs += [(name, moment.isoformat()) for name in ("since", "until") if (moment := getattr(wanted, name))]
-    return pairs
+    return pairs + [(name, f"{wanted.bounds[name]:.12g}") for name in BOUNDS if name in wanted.bounds]
 
 
 def _chips(wanted: Filters) -> list[Chip]:
     pairs = query_of(wanted)
     chips = []
     for pair in pairs:
-        name, value = pair
-        if name == "q":
-            continue
-        without = urlencode([other for other in pairs if other is not pair])
-        chips.append(Chip(*_said(wanted, name, value), without))
+        if pair[0] != "q":
+            without = urlencode([other for other in pairs if other is not pair])
+            chips.append(Chip(*_said(wanted, *pair), without))
     return chips
 
 
 def _said(wanted: Filters, name: str, value: str) -> tuple[str, str]:
-    if name == "feedback":
-        return "Feedback", SIGNALS[value].lower()
     if name in {"since", "until"}:
         moment: Any = getattr(wanted, name)
         return ("From" if name == "since" else "Before"), f"{moment:%d %b %Y, %H:%M}"
-    return ("Tag" if name == "tag" else NAMES[name]), value
-
-
-def neighbours(project: Project, wanted: Filters, interaction: Interaction) -> tuple[int | None, int | None]:
-    """Primary keys of the interaction above and below this one in the list, by its order and filters."""
-    found = wanted.apply(Interaction.objects.filter(project=project))
-    at, pk = interaction.created_at, interaction.pk
-    newer = found.filter(created_at__gte=at).exclude(created_at=at, pk__lte=pk)
-    older = found.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
-    return (
-        newer.order_by("created_at", "pk").values_list("pk", flat=True).first(),
-        older.order_by("-created_at", "-pk").values_list("pk", flat=True).first(),
-    )
+    if name in BOUND_NAMES:
+        said, unit = BOUND_NAMES[name]
+        return said, f"${value}" if unit == "$" else f"{value}\u00a0{unit}"
+    for fact in facts:
+        if fact.name == name:
+            return fact.title, fact.word(value)
+    return NAMES[name], value

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Case, F, Func, Q, QuerySet, TextField, Value, When
+from django.db.models.functions import Concat
 
 from feedback import limits
-from feedback.models import Feedback, Interaction
+from feedback.models import Feedback, Score
 from projects import moments
 from projects.errors import ApiError, invalid
+from projects.models import Project
 
 # Parameter -> column. Equality only; each value may be repeated.
 EXACT = {
@@ -22,64 +25,49 @@ EXACT = {
     "provider": "provider", "prompt": "prompt_name", "prompt_version": "prompt_version", "language": "language",
     "status": "status", "session": "session_id", "user": "end_user_id",
 }  # fmt: skip
-CONTROLS = ("feature", "model", "prompt_version", "release", "environment", "status")
-SIGNALS = {
-    "negative": "Negative", "positive": "Positive", "comment": "With a comment", "any": "Any", "none": "None",
-}  # fmt: skip
+BOUNDS = ("min_latency_ms", "max_latency_ms", "min_cost_usd", "max_cost_usd")
+LARGEST = 1e12
 DAY = len("2026-11-20")
-OTHERS = ("q", "tag", "feedback", "since", "until", "cursor", "limit")
+OTHERS = ("q", "tag", "since", "until", "cursor", "limit", *BOUNDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A filter by what other tables say of an interaction. Apps that know more append theirs to ``facts``.
+
+    ``rows`` are pairs of an interaction's key and a value, as many as there are. ``choices`` are the values that exist
+    with their words, in the order of the page; None where every value does. ``none`` stands for having no row.
+    """
+
+    name: str
+    title: str
+    rows: Callable[[Project], QuerySet[Any, Any]]
+    choices: Mapping[str, str] | None = None
+    grouped: bool = False  # values are ``name:word``, and each name has a heading of its own
+
+    def word(self, value: str) -> str:
+        return self.choices[value] if self.choices else value.replace(":", " ")
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What was asked for. ``exact`` maps a parameter to its values; any of them fits."""
+    """What was asked for. ``exact`` and ``facts`` map a parameter to its values, of which any fits."""
 
     exact: Mapping[str, list[str]] = field(default_factory=dict)
+    facts: Mapping[str, list[str]] = field(default_factory=dict)
     q: str = ""
     tags: list[str] = field(default_factory=list)
-    signal: str = ""
     since: datetime | None = None
     until: datetime | None = None
-
-    def apply(self, interactions: QuerySet[Interaction]) -> QuerySet[Interaction]:
-        for name, values in self.exact.items():
-            interactions = interactions.filter(**{f"{EXACT[name]}__in": values})  # names from the table above
-        if self.tags:
-            interactions = interactions.filter(tags__contains=self.tags)
-        if self.since:
-            interactions = interactions.filter(created_at__gte=self.since)
-        if self.until:
-            interactions = interactions.filter(created_at__lt=self.until)
-        if self.q:
-            interactions = interactions.filter(_mentions(self.q))
-        return _with_feedback(interactions, self.signal)
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def last_day(self) -> datetime | None:
         """``until`` as a person enters it: the last day that is included."""
         return self.until - timedelta(microseconds=1) if self.until else None
 
-    @property
-    def kept(self) -> dict[str, list[str]]:
-        """Parameters without a control of their own on the page."""
-        return {name: values for name, values in self.exact.items() if name not in CONTROLS} | {"tag": self.tags}
-
     def __bool__(self) -> bool:
-        return bool(self.exact or self.q or self.tags or self.signal or self.since or self.until)
-
-
-def _mentions(text: str) -> Q:
-    """Question, answer or id. ILIKE on the messages' JSON finds any turn."""
-    return Q(output__icontains=text) | Q(messages__icontains=text) | Q(external_id=text)
-
-
-def _with_feedback(interactions: QuerySet[Interaction], signal: str) -> QuerySet[Interaction]:
-    if not signal:
-        return interactions
-    of_it = Feedback.objects.filter(interaction=OuterRef("pk"), superseded_at=None)
-    if signal == "none":
-        return interactions.filter(~Exists(of_it))
-    return interactions.filter(Exists(of_it.filter(SIGNAL_QUERIES[signal])))
+        return bool(self.exact or self.facts or self.q or self.tags or self.since or self.until or self.bounds)
 
 
 NEGATIVE = (
@@ -89,30 +77,94 @@ NEGATIVE = (
     | Q(kind__in=["report", "correction"])
 )
 POSITIVE = Q(kind="thumbs", number=1) | Q(kind="rating", number__gt=F("scale") / 2) | Q(kind="implicit", label="copied")
-SIGNAL_QUERIES = {
-    "negative": NEGATIVE,
-    "positive": POSITIVE,
-    "comment": ~Q(comment=""),
-    "any": Q(),
+SIGNALS = {
+    "negative": "Negative", "positive": "Positive", "thumbs-down": "Thumbs-down", "thumbs-up": "Thumbs-up",
+    "comment": "Comment", "copied": "Copied", "rephrased": "Asked again", "regenerated": "Regenerated",
+    "edited": "Edited", "abandoned": "Left", "escalated": "Asked for a person", "correction": "Correction",
+    "report": "Report", "rating": "Rating", "category": "Category", "any": "Any", "none": "None",
 }  # fmt: skip
+
+
+def _heard(project: Project) -> QuerySet[Any, Any]:
+    """What users said, by sign and by kind: one feedback has several of the values."""
+    words = [
+        When(Q(kind="thumbs", number=-1), then=Value("thumbs-down")),
+        When(Q(kind="thumbs", number=1), then=Value("thumbs-up")),
+        When(kind="implicit", then=F("label")),
+        When(kind__in=["correction", "report", "rating", "category"], then=F("kind")),
+    ]
+    parts = [
+        Value("any"), Case(When(NEGATIVE, then=Value("negative")), When(POSITIVE, then=Value("positive"))),
+        Case(*words), Case(When(~Q(comment=""), then=Value("comment"))),
+    ]  # fmt: skip
+    array = Func(*parts, template="unnest(ARRAY[%(expressions)s])", output_field=TextField())
+    counting = Feedback.objects.filter(project=project, interaction__isnull=False, superseded_at=None)
+    return counting.annotate(value=array).values_list("interaction_id", "value")
+
+
+STEPS = ((0.5, "under 0.50"), (0.8, "0.50 to 0.80"))
+TOP = "over 0.80"
+STEP_WORDS = [*(word for _, word in STEPS), TOP]
+
+
+def _scored(project: Project) -> QuerySet[Any, Any]:
+    """Scores between 0 and 1 in three steps: ``faithfulness:under 0.50``."""
+    step = Case(*(When(value__lt=limit, then=Value(f":{word}")) for limit, word in STEPS), default=Value(f":{TOP}"))
+    scores = Score.objects.filter(project=project, interaction__isnull=False, value__gte=0, value__lte=1)
+    return scores.annotate(step=Concat("name", step)).values_list("interaction_id", "step")
+
+
+def _flagged(project: Project) -> QuerySet[Any, Any]:
+    scores = Score.objects.filter(project=project, interaction__isnull=False, flagged=True)
+    return scores.values_list("interaction_id", "name")
+
+
+facts: list[Fact] = [
+    Fact("feedback", "Feedback", _heard, SIGNALS),
+    Fact("score", "Score", _scored, grouped=True),
+    Fact("flag", "Flagged by", _flagged),
+]
+
+
+def names() -> set[str]:
+    """Every filter that the list takes."""
+    return {*EXACT, *OTHERS, *(fact.name for fact in facts)}
 
 
 def parse(query: Mapping[str, list[str]]) -> Filters:
     """The filters of a query string (name -> values). ApiError 422 names a parameter that does not fit."""
+    known = {fact.name: fact for fact in facts}
     for name in query:
-        if name not in EXACT and name not in OTHERS:
+        if name not in names():
             raise invalid(f"/{name}", f"There is no filter {name[:50]!r}.")
         if any("\0" in value or len(value) > limits.SEARCH for value in query[name]):
             raise invalid(f"/{name}", f"At most {limits.SEARCH} characters, and no NUL.")
-    signal = _one(query, "feedback")
-    if signal and signal not in SIGNALS:
-        raise invalid("/feedback", f"One of {', '.join(SIGNALS)}.")
-    exact = {name: [value for value in query[name] if value] for name in EXACT if name in query}
+    for name, fact in known.items():
+        if fact.choices and any(value and value not in fact.choices for value in query.get(name, [])):
+            raise invalid(f"/{name}", f"One of {', '.join(fact.choices)}.")
     return Filters(
-        exact={name: values for name, values in exact.items() if values}, q=_one(query, "q").strip(),
-        tags=[tag for tag in query.get("tag", []) if tag], signal=signal, since=_moment(query, "since"),
-        until=_moment(query, "until"),
+        exact=_several(query, EXACT), facts=_several(query, known), q=_one(query, "q").strip(),
+        tags=[tag for tag in query.get("tag", []) if tag], since=_moment(query, "since"),
+        until=_moment(query, "until"), bounds=_bounds(query),
     )  # fmt: skip
+
+
+def _several(query: Mapping[str, list[str]], names: Iterable[str]) -> dict[str, list[str]]:
+    found = {name: [value for value in query.get(name, []) if value] for name in names}
+    return {name: values for name, values in found.items() if values}
+
+
+def _bounds(query: Mapping[str, list[str]]) -> dict[str, float]:
+    bounds = {}
+    for name in BOUNDS:
+        if text := _one(query, name):
+            try:
+                bounds[name] = float(text)
+            except ValueError:
+                bounds[name] = -1.0
+            if not 0 <= bounds[name] <= LARGEST:
+                raise invalid(f"/{name}", "A number from 0 to 1,000,000,000,000.")
+    return bounds
 
 
 def _one(query: Mapping[str, list[str]], name: str) -> str:
@@ -154,22 +206,3 @@ class Cursor:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    rows: list[Interaction]
-    next: str  # the cursor of the page after this one, or ""
-
-
-def page(interactions: QuerySet[Interaction], *, cursor: str = "", size: int = limits.PAGE_SIZE) -> Page:
-    """One page newest first. The cursor holds time and key, so rows that arrive meanwhile shift nothing."""
-    if cursor:
-        place = Cursor.parse(cursor)
-        interactions = interactions.filter(created_at__lte=place.created_at).exclude(
-            created_at=place.created_at, pk__gte=place.pk
-        )
-    rows = list(interactions.order_by("-created_at", "-pk")[: size + 1])
-    more = len(rows) > size
-    rows = rows[:size]
-    return Page(rows, str(Cursor(rows[-1].created_at, rows[-1].pk)) if more else "")

@@ -22,6 +22,11 @@ KEY = 180  # idempotency keys; 20 characters are left for the namespace of publi
 NAME = 200
 SHORT_NAME = 100
 TAG = 200
+ROLE = 50  # of a message
+LANGUAGE = 20
+TITLE = 1_000  # of a document
+SPAN_NAME = 300
+VERSION = 60  # of a score
 
 # Counts: 422 with the path.
 MESSAGES = 1_000
@@ -35,15 +40,19 @@ METADATA_KEYS = 1_000
 TOKENS = 2**53
 MILLISECONDS = 1e12
 COST_USD = 1_000_000  # below this
+SCALE = 1_000  # of a rating
+SCORE = 1e15  # and not under its negative
 
 # A clock outside these years is broken, and its times cannot be read back on every platform.
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 # Requests of browsers: 429 with Retry-After. A publishable key can be read by anybody who opens the page, so what
-# nobody vouches for is counted by key and by interaction; what a token vouches for only by interaction, in a
-# counter of its own: a flood with a stolen key cannot keep out the votes of real users. Secret keys are not limited.
+# nobody vouches for is counted by key, by the visitor's address and by interaction; what a token vouches for only by
+# interaction, in a counter of its own: a flood with a stolen key cannot keep out the votes of real users, nor can a
+# neighbour behind the same address. Secret keys are not limited.
 BROWSER_WINDOW_SECONDS = 60
 BROWSER_KEY_REQUESTS = 600
+BROWSER_ADDRESS_REQUESTS = 120
 BROWSER_INTERACTION_REQUESTS = 60
 
 # Pages of a list.

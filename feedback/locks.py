@@ -23,10 +23,11 @@ from zlib import crc32
 BUCKETS = 128
 VOTE, ARRIVAL, SESSION = 0x52480000, 0x52490000, 0x524A0000
 
-# For one interaction: statements to put before the one that stores, with the parameters of ``one``.
+# For one interaction, with the parameters of ``one``: statements to put before the one that stores.
 ONE_VOTE = "SELECT pg_advisory_xact_lock(%(vote_lock)s, %(lock_project)s);"
 ONE_ARRIVAL = "SELECT pg_advisory_xact_lock(%(arrival_lock)s, %(lock_project)s);"
-ONE_ARRIVAL_SHARED = "SELECT pg_advisory_xact_lock_shared(%(arrival_lock)s, %(lock_project)s);"
+# The same to stand in a FROM: taken before the first row is made, but after the statement has begun to look.
+ONE_ARRIVAL_SHARED = "SELECT pg_advisory_xact_lock_shared(%(arrival_lock)s::int, %(lock_project)s::int)"
 # For many, with the parameters of ``many``.
 MANY = "SELECT pg_advisory_xact_lock(bucket, %(lock_project)s) FROM unnest(%(buckets)s::int[]) AS bucket"
 MANY_SHARED = "SELECT pg_advisory_xact_lock_shared(bucket, %(lock_project)s) FROM unnest(%(buckets)s::int[]) AS bucket"

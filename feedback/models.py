@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Least, Now
 
-from projects.models import Project
+from feedback.facet_tokens import FacetTokens
+from feedback.search import words_apart
+from projects.models import Project, User
+
+# What lists filter by that an index can find where it is rare.
+FACET_COLUMNS = (
+    "feature", "model", "prompt_name", "prompt_version", "release", "environment", "variant", "language", "status",
+    "end_user_id",
+)  # fmt: skip
 
 
 class Interaction(models.Model):
@@ -20,12 +33,17 @@ class Interaction(models.Model):
         OK = "ok", "OK"
         ERROR = "error", "Error"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="interactions")
+    # Every index below begins with the project: one on it alone would only cost.
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="interactions", db_index=False)
     external_id = models.CharField(max_length=200)
     session_id = models.CharField(max_length=200, blank=True)
     end_user_id = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(help_text="When it happened, by the client's clock")
     received_at = models.DateTimeField(db_default=Now())
+    # A client's clock may run ahead. Lists sort by this, so that nothing stays on top of them until its time comes.
+    happened_at = models.GeneratedField(
+        expression=Least("created_at", "received_at"), output_field=models.DateTimeField(), db_persist=True
+    )
 
     feature = models.CharField(max_length=200, blank=True)
     environment = models.CharField(max_length=100, blank=True)
@@ -75,8 +93,15 @@ class Interaction(models.Model):
             ),
         ]
         indexes = [
-            # The interactions list: newest first, cursor on (created_at, id).
-            models.Index(fields=["project", "-created_at", "-id"], name="interaction_newest"),
+            # The interactions list: newest first, cursor on (happened_at, id), read backwards.
+            models.Index(fields=["project", "happened_at", "id"], name="interaction_newest"),
+            # feedback.finding: the few that have a rare value in some facet. A small pending list keeps both the
+            # insert that empties it and the searches that read it short.
+            GinIndex(
+                FacetTokens("project_id", "tags", *FACET_COLUMNS),
+                name="interaction_facets",
+                gin_pending_list_limit=1024,
+            ),
             # A session's conversation, and the session analysis.
             models.Index(
                 fields=["project", "session_id", "created_at"], name="interaction_session", condition=~Q(session_id="")
@@ -89,10 +114,15 @@ class Interaction(models.Model):
     @property
     def question(self) -> str:
         """The last thing the user said, as plain text; empty where nothing was said."""
-        for message in reversed(self.messages):
-            if message.get("role") == "user":
-                return text_of(message.get("content"))
-        return ""
+        return question_of(self.messages)
+
+
+def question_of(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The last thing the user said in these messages, as plain text; empty where nothing was said."""
+    for message in reversed(messages):
+        if message.get("role") == "user":
+            return text_of(message.get("content"))
+    return ""
 
 
 def text_of(content: object) -> str:
@@ -206,6 +236,12 @@ class Feedback(models.Model):
             models.Index(fields=["project", "interaction_external_id"], name="feedback_of_interaction"),
             # The list of feedback whose interaction never came.
             models.Index(fields=["project", "received_at"], name="feedback_unlinked", condition=Q(interaction=None)),
+            # feedback.search: words that users wrote. Few rows have any, so the intake hardly pays for it.
+            GinIndex(
+                SearchVector(words_apart("comment"), words_apart("correction"), config="simple"),
+                name="feedback_words",
+                condition=~Q(comment="") | ~Q(correction=""),
+            ),
         ]
 
     @property
@@ -313,27 +349,74 @@ class TelemetryTrace(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     trace_id = models.CharField(max_length=32)
-    interaction = models.ForeignKey(Interaction, null=True, on_delete=models.SET_NULL, related_name="+")
+    # Who removes an interaction removes its words here too.
+    interaction = models.ForeignKey(Interaction, null=True, on_delete=models.CASCADE, related_name="+")
     rooted = models.BooleanField(default=False, help_text="Whether a span without a parent has come")
     waiting = models.BooleanField(default=True)
     touched_at = models.DateTimeField(db_default=Now())
-    problem = models.CharField(max_length=300, blank=True)
+    forgotten = models.BooleanField(default=False, help_text="Whether its spans, as they came, have been removed")
+    problem = models.CharField(max_length=300, blank=True, help_text="Why it is no interaction, in words")
+    service = models.CharField(max_length=200, blank=True)
+    name = models.CharField(max_length=200, blank=True, help_text="Of its topmost span")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "trace_id"], name="trace_once")]
         indexes = [
             # telemetry.assembly: traces that have changed, longest quiet first.
             models.Index(fields=["touched_at"], name="trace_waiting", condition=Q(waiting=True)),
+            # telemetry.retention: traces whose spans are still here, longest quiet first.
+            models.Index(fields=["touched_at"], name="trace_kept", condition=Q(waiting=False, forgotten=False)),
+            # telemetry.unread: traces that are no interaction, newest first.
+            models.Index(fields=["project", "-touched_at", "-id"], name="trace_unread", condition=~Q(problem="")),
         ]
 
 
-class TelemetrySpan(models.Model):
-    """A span as it came. Of two versions of one span the one with the greater ``rank`` stays, in any order."""
+class TelemetryChunk(models.Model):
+    """The spans of one trace in one request, as they came (JSON). The same again is not stored again."""
 
-    trace = models.ForeignKey(TelemetryTrace, on_delete=models.CASCADE, related_name="spans")
-    span_id = models.CharField(max_length=16)
-    rank = models.CharField(max_length=40)
-    body = models.JSONField()
+    trace = models.ForeignKey(TelemetryTrace, on_delete=models.CASCADE, related_name="chunks", db_index=False)
+    digest = models.BinaryField(help_text="SHA-256 of the body")
+    body = models.TextField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["trace", "span_id"], name="telemetry_span_once")]
+        constraints = [models.UniqueConstraint(fields=["trace", "digest"], name="telemetry_chunk_once")]
+
+
+class SearchText(models.Model):
+    """The words of an interaction's question and answer, filled by ``feedback.search`` some time after it arrived.
+
+    A table of its own: parsing text costs eight times what storing the row does, and the intake does not wait for it.
+    """
+
+    interaction = models.OneToOneField(
+        Interaction, on_delete=models.CASCADE, primary_key=True, related_name="search_text"
+    )
+    words = SearchVectorField()
+
+    class Meta:
+        indexes = [
+            # feedback.finding: the interactions in which a word or phrase occurs.
+            GinIndex(fields=["words"], name="search_words"),
+        ]
+
+
+class SavedView(models.Model):
+    """A search with a name: ``query`` is the query string of the list, as ``filters.query_of`` writes it."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="saved_views")
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=60)
+    query = models.TextField(blank=True)
+    shared = models.BooleanField(default=False, help_text="Whether the other members see it")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "owner", "name"], name="view_name_once",
+                violation_error_message="You have a view of this name.",
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.name

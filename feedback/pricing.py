@@ -6,13 +6,17 @@ Works without a network. A model that the table does not know has an unknown cos
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
 from genai_prices import Usage, calc_price
+from genai_prices.types import PriceCalculation
 
 log = logging.getLogger("reviewhub.pricing")
+EIGHT_PLACES = Decimal("1e-8")
+MILLION = 1_000_000
 # The names that telemetry and people use, by the table's own.
 PROVIDERS = {
     "azure_openai": "azure", "az.ai.openai": "azure", "azure.ai.openai": "azure", "azure.ai.inference": "azure",
@@ -31,37 +35,57 @@ def cost_usd(
     """
     if not model or (input_tokens is None and output_tokens is None):
         return None
-    return _price(
-        model,
-        provider,
-        at.date().isoformat() if at else None,
-        input_tokens or 0,
-        output_tokens or 0,
-        cached_input_tokens or 0,
-    )
+    given, got = input_tokens or 0, output_tokens or 0
+    cached = min(cached_input_tokens or 0, given)
+    day = (at or datetime.now(UTC)).date().isoformat()
+    rates = _rates(model, provider, day)
+    if rates is None:
+        return None
+    if rates.flat:
+        total = (given - cached) * rates.given + cached * rates.cached + got * rates.got
+    elif price := _calculate(model, provider, day, given, got, cached):
+        total = price.total_price
+    else:
+        return None
+    return total.quantize(EIGHT_PLACES)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """US dollars for one token. ``flat`` says that this is all there is to know: no tiers, no price of a request."""
+
+    given: Decimal
+    cached: Decimal
+    got: Decimal
+    flat: bool
 
 
 @lru_cache(maxsize=4096)
-def _known(model: str, provider: str) -> bool:
-    return _calculate(model, provider, None, 1, 1, 0) is not None
+def _rates(model: str, provider: str, day: str) -> Rates | None:
+    """What the table says, asked once for a model and a day: its own answer takes longer than storing what is priced.
+
+    None for unknown models too, which are common (self-hosted ones): a failed look-up is the slowest.
+    """
+    given = _calculate(model, provider, day, MILLION, 0, 0)
+    cached = _calculate(model, provider, day, MILLION, 0, MILLION)
+    got = _calculate(model, provider, day, 0, MILLION, 0)
+    if given is None or cached is None or got is None:
+        return None
+    prices = {name: price for name, price in vars(given.model_price).items() if price is not None}
+    flat = "requests_kcount" not in prices and all(isinstance(price, Decimal) for price in prices.values())
+    return Rates(given.total_price / MILLION, cached.total_price / MILLION, got.total_price / MILLION, flat)
 
 
-def _price(model: str, provider: str, day: str | None, given: int, got: int, cached: int) -> Decimal | None:
-    # Unknown models are common (self-hosted ones), and a failed look-up is the slowest: remember those.
-    return _calculate(model, provider, day, given, got, min(cached, given)) if _known(model, provider) else None
-
-
-def _calculate(model: str, provider: str, day: str | None, given: int, got: int, cached: int) -> Decimal | None:
+def _calculate(model: str, provider: str, day: str, given: int, got: int, cached: int) -> PriceCalculation | None:
     usage = Usage(input_tokens=given, output_tokens=got, cache_read_tokens=cached or None)
-    when = datetime.fromisoformat(f"{day}T12:00:00+00:00") if day else None
+    when = datetime.fromisoformat(f"{day}T12:00:00+00:00")
     name = PROVIDERS.get(provider.lower(), provider.lower()) or None
     for attempt in (name, None):
         try:
-            price = calc_price(usage, model_ref=model, provider_id=attempt, genai_request_timestamp=when)
+            return calc_price(usage, model_ref=model, provider_id=attempt, genai_request_timestamp=when)
         except LookupError:
             continue
         except Exception:
             log.exception("the price of %s could not be computed", model)
             return None
-        return price.total_price.quantize(Decimal("1e-8"))
     return None

@@ -75,7 +75,7 @@ def interaction(project: Project, item: dict[str, Any], *, sanitized: bool = Fal
         usage.input_tokens if usage else None, usage.output_tokens if usage else None,
         usage.cached_input_tokens if usage else None, _cost(sent), sent.latency_ms,
         sent.time_to_first_token_ms, status, error[0], error[1], _json(sent.output_schema), _json(sent.outcome),
-        sent.tags or [], _json(sent.metadata or {}), sanitized or replaced, masked, mark,
+        _array(sent.tags or []), _json(sent.metadata or {}), sanitized or replaced, masked, mark,
     )  # fmt: skip
     return InteractionRow(
         external_id, mark, schema.moment(sent.created_at, "/created_at"), values, _spans(sent.spans or []),
@@ -110,6 +110,12 @@ def spans_document(spans: list[SpanIn]) -> str:
 
 def _json(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _array(texts: list[str]) -> str:
+    """As PostgreSQL reads a ``text[]``; psycopg takes 50 microseconds for the same."""
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 def _text(value: str | int | None) -> str:

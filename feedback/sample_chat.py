@@ -1,7 +1,8 @@
-"""The sample project's chat: a page where a newcomer says something, votes on the answer, and finds the vote again.
+"""The sample project's chat: a page where a newcomer asks something, votes on the answer, and follows the vote.
 
-Its "model" is an echo that says what happens to the message; nothing leaves this server. The page is one of a
-signed-in member of the sample project, because what is typed there is stored where all of its members read it.
+Its "model" knows a few prepared answers, some of them wrong on purpose, and is an echo for everything else; nothing
+leaves this server. The page is one of a signed-in member of the sample project, because what is typed there is
+stored where all of its members read it.
 
 A key cannot be shown again, so each browser session gets a publishable key of its own, for the origin of this
 server, that ends after half a day; tokens are signed with a secret key that has no scopes and opens nothing.
@@ -10,16 +11,17 @@ server, that ends after half a day; tokens are signed with a secret key that has
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models.functions import Now
 
-from feedback import services, tokens
-from feedback.models import Interaction
+from feedback import browsing, services, tokens
+from feedback.browsing import Cell
+from feedback.models import Feedback, Interaction
 from projects import keys, ratelimit
 from projects import services as projects
-from projects.access import Right
 from projects.models import ApiKey, Membership, Project, User
 
 NAME = "sample chat"
@@ -27,7 +29,8 @@ LIFETIME = timedelta(hours=12)
 SHOWN = 20
 MESSAGES_A_MINUTE = 30
 QUOTED = 300
-ANSWERS = (
+RECEIVED = 20
+ECHOES = (
     "You wrote: “{said}” I am an echo and not a model, so that is all I know. Your message and this answer are now"
     " one interaction in this project, stored before you saw it. Press the thumb down and say what is wrong with it.",
     "“{said}” I can only repeat it. A thumb down becomes a feedback with a signed token, so it counts as verified."
@@ -38,16 +41,57 @@ ANSWERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Where a visitor can follow what was said, for those who have the right."""
+class Prepared:
+    """A typical question with its answer and the document that the answer should agree with."""
 
-    text: str
-    address: str  # the name of an address that takes the project
-    right: Right
+    question: str
+    answer: str
+    title: str = ""
+    text: str = ""
 
 
-# The apps above add theirs in AppConfig.ready.
-onward: list[Step] = []
+PREPARED = (
+    Prepared(
+        "What does a paper bill cost?", "A paper bill is free of charge. It comes by post at the start of each month.",
+        "Fees", "Bills by e-mail are free. A paper bill costs 1.50 euros a month.",
+    ),
+    Prepared(
+        "How do I cancel my contract?",
+        "Write to us or use “My contract” on the website. The notice period is two weeks to the end of a month.",
+        "Cancelling", "Contracts end with two weeks' notice to the end of any month, in writing or on the website.",
+    ),
+    Prepared(
+        "Why is my bill so high?", "I am sorry, but I can't help with that.",
+        "High bills", "Compare the reading on the bill with the meter. If they differ, send us a photo of the meter.",
+    ),
+)  # fmt: skip
+PERSON = Prepared("I want to talk to a person.", "I have told a colleague. This is only a sample, so nobody will call.")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answer waits for a reviewer: the name of its queue, and the address whose POST opens it there."""
+
+    queue: str
+    address: str
+
+
+# Where the interactions with these keys wait. The apps above add theirs in AppConfig.ready.
+places: list[Callable[[Project, list[int]], dict[int, Place]]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A feedback of this conversation as the hub stored it, and where it has led.
+
+    ``place`` is told once for an answer, with its newest feedback; ``pending`` where a complaint has none yet.
+    """
+
+    feedback: Feedback
+    cell: Cell
+    question: str
+    place: Place | None
+    pending: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +126,18 @@ def say(project: Project, *, user: User, session: str, text: str) -> Turn | None
     """Answers ``text`` and stores both as an interaction. None if this user says too much in a minute."""
     if not ratelimit.hit(f"sample-chat:{user.pk}", limit=MESSAGES_A_MINUTE, seconds=60).allowed:
         return None
+    known = {entry.question: entry for entry in (*PREPARED, PERSON)}.get(text)
     before = Interaction.objects.filter(project=project, session_id=session).count()
     quoted = text if len(text) <= QUOTED else text[:QUOTED] + "…"
+    echo = ECHOES[before % len(ECHOES)].format(said=quoted)
     outcome = services.record_interaction(
         project,
         {
             "id": f"chat-{uuid.uuid4().hex[:16]}", "session_id": session, "user_id": _visitor(user),
-            "feature": "sample-chat", "provider": "review-hub", "model": "echo",
+            "feature": "sample-chat", "provider": "review-hub", "model": "prepared" if known else "echo",
             "messages": [{"role": "user", "content": text}],
-            "output": ANSWERS[before % len(ANSWERS)].format(said=quoted), "tags": ["sample-chat"],
+            "output": known.answer if known else echo, "tags": ["sample-chat"],
+            "documents": [{"title": known.title, "content": known.text}] if known and known.text else [],
         },
     )  # fmt: skip
     return turns(project, user=user, session=session, only=outcome.external_id)[0]
@@ -110,6 +157,22 @@ def turns(project: Project, *, user: User, session: str, only: str | None = None
         )
         for row in rows if key
     ]  # fmt: skip
+
+
+def received(project: Project, *, session: str) -> list[Heard]:
+    """The newest feedback of this conversation, whoever told it: the widget, or the worker that reads behaviour."""
+    rows = Feedback.objects.filter(project=project, interaction__session_id=session).select_related("interaction")
+    newest = list(rows.order_by("-pk")[:RECEIVED])
+    wanted = [row.interaction_id for row in newest if row.interaction_id is not None]
+    found = {pk: place for look in places for pk, place in look(project, wanted).items()}
+    heard, told = [], set()
+    for row in newest:
+        pk = row.interaction_id or 0
+        place = found.get(pk) if pk not in told else None
+        told.add(pk)
+        question = row.interaction.question if row.interaction else ""
+        heard.append(Heard(row, browsing.spoken(row)[1], question, place, row.negative and pk not in found))
+    return heard
 
 
 def _visitor(user: User) -> str:

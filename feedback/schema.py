@@ -40,7 +40,7 @@ SpanKind = Literal["llm", "retriever", "tool", "chain", "agent", "embedding", "g
 class Message(Struct):
     """One turn. Further fields (``tool_calls``, ``name``, …) are kept as they came."""
 
-    role: Annotated[str, Meta(min_length=1, max_length=50)]
+    role: Annotated[str, Meta(min_length=1, max_length=limits.ROLE)]
     content: str | list[Any] | None = None
 
 
@@ -52,14 +52,14 @@ class PromptIn(Struct):
 class DocumentIn(Struct):
     content: Text | None = None
     id: Name | int | None = None
-    title: Annotated[str, Meta(max_length=1000)] | None = None
+    title: Annotated[str, Meta(max_length=limits.TITLE)] | None = None
     score: float | None = None
     metadata: Mapping | None = None
 
 
 class SpanIn(Struct):
     id: Identifier
-    name: Annotated[str, Meta(max_length=300)] = ""
+    name: Annotated[str, Meta(max_length=limits.SPAN_NAME)] = ""
     parent_id: OptionalIdentifier | None = None
     kind: SpanKind = "other"
     started_at: Moment | None = None
@@ -95,7 +95,7 @@ class InteractionIn(Struct):
     environment: ShortName | None = None
     release: Name | None = None
     variant: ShortName | None = None
-    language: Annotated[str, Meta(max_length=20)] | None = None
+    language: Annotated[str, Meta(max_length=limits.LANGUAGE)] | None = None
     provider: ShortName | None = None
     model: Name | None = None
     parameters: Mapping | None = None
@@ -130,7 +130,7 @@ class FeedbackIn(Struct):
     interaction_id: Identifier
     kind: Literal["thumbs", "rating", "category", "comment", "correction", "report", "implicit"]
     value: Any = None
-    scale: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    scale: Annotated[float, Meta(gt=0, le=limits.SCALE)] | None = None
     comment: Comment | None = None
     correction: Text | None = None
     user_id: OptionalIdentifier | None = None
@@ -142,10 +142,10 @@ class FeedbackIn(Struct):
 class ScoreIn(Struct):
     interaction_id: Identifier
     name: Annotated[str, Meta(min_length=1, max_length=limits.SHORT_NAME)]
-    value: Annotated[float, Meta(ge=-1e15, le=1e15)] | bool | None = None
+    value: Annotated[float, Meta(ge=-limits.SCORE, le=limits.SCORE)] | bool | None = None
     label: Name | None = None
     explanation: Text | None = None
-    version: Annotated[str, Meta(max_length=60)] | None = None
+    version: Annotated[str, Meta(max_length=limits.VERSION)] | None = None
     key: Annotated[str, Meta(min_length=1, max_length=limits.KEY)] | None = None
     flagged: bool | None = None
     detail: Mapping | None = None

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from feedback import browsing, detail
 from feedback.detail import Event
 from feedback.models import Feedback, Interaction, Score, text_of
+from projects.rendering import show_unseen
 
 TITLE = 120
 RECENT_TURNS = 8
+EARLIER_TURNS = 50  # that are fetched at once
 SPEAKERS = {
     "user": ("User", "user"), "assistant": ("Assistant", "bot"), "system": ("Instructions", "doc"),
     "developer": ("Instructions", "doc"), "tool": ("Tool", "tool"),
@@ -57,14 +61,44 @@ def title(interaction: Interaction) -> str:
     return line if len(line) <= TITLE else line[: TITLE - 1].rstrip() + "…"
 
 
-def turns(interaction: Interaction) -> tuple[list[Turn], list[Turn]]:
-    """The earlier turns, and the recent ones with the answer last."""
-    before = [_turn(message) for message in interaction.messages]
-    if interaction.output_messages:
-        answer = [_turn(message, last=True) for message in interaction.output_messages]
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The newest messages, how many are left before them, and what to ask for to see some of those as well."""
+
+    turns: list[Turn]
+    left: int
+    wanted: int
+
+    @property
+    def next(self) -> int:
+        return min(self.left, EARLIER_TURNS)
+
+
+def conversation(interaction: Interaction, wanted: int = RECENT_TURNS, *, only_added: bool = False) -> Conversation:
+    """The last ``wanted`` messages and the answer; or of these only what the last step back added.
+
+    Long conversations are read from their end. Hundreds of texts as HTML take longer than all else on the page.
+    """
+    count = len(interaction.messages)
+    wanted = min(max(wanted, RECENT_TURNS), max(count, RECENT_TURNS))
+    begin = max(count - wanted, 0)
+    if only_added:
+        shown, answer = interaction.messages[begin : max(count - _before(wanted), 0)], []
     else:
-        answer = [Turn("answer", "Assistant", "bot", interaction.output, [], False)]
-    return before[:-RECENT_TURNS], before[-RECENT_TURNS:] + answer
+        shown, answer = interaction.messages[begin:], _answer(interaction)
+    return Conversation([_turn(message) for message in shown] + answer, begin, wanted + min(begin, EARLIER_TURNS))
+
+
+def _before(wanted: int) -> int:
+    """How many messages were shown before some more were asked for."""
+    steps = -(-(wanted - RECENT_TURNS) // EARLIER_TURNS)
+    return RECENT_TURNS + max(steps - 1, 0) * EARLIER_TURNS
+
+
+def _answer(interaction: Interaction) -> list[Turn]:
+    if interaction.output_messages:
+        return [_turn(message, last=True) for message in interaction.output_messages]
+    return [Turn("answer", "Assistant", "bot", interaction.output, [], False)]
 
 
 def _turn(message: Any, *, last: bool = False) -> Turn:
@@ -104,6 +138,13 @@ def sources(interaction: Interaction) -> list[Source]:
 def pretty(value: Any) -> str:
     """JSON for reading; a text as it is."""
     return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def as_json(value: Any) -> str:
+    """JSON to read and to copy: what cannot be seen, or turns the direction of writing, stands as its escape."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    hidden = {one for one in set(text) if one != "\n" and (not one.isprintable() or show_unseen(one) != one)}
+    return text.translate({ord(one): json.dumps(one)[1:-1] for one in hidden})
 
 
 def verdicts(scores: list[Score]) -> list[Verdict]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from feedback.models import Interaction, Span
 
 LEAST_WIDTH = 0.4  # percent; narrower bars would not be seen
-DEEPEST = 3  # levels with an indent of their own
+DEEPEST = 6  # levels with an indent of their own
 FOLD_ABOVE, FOLD_DEPTH = 100, 2
 ROWS = 300
 ICONS = {
@@ -21,7 +21,10 @@ BARS = {"llm": "llm", "retriever": "ret", "embedding": "ret"}
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One row. ``left`` and ``width`` are percent of the whole, None where the span has no times."""
+    """One row. ``left`` and ``width`` are percent of the whole, None where the span has no times.
+
+    ``waiting`` is how much of ``width`` a model took until its first token, None where that is not known.
+    """
 
     span: Span
     level: int
@@ -30,7 +33,9 @@ class Bar:
     left: float | None
     width: float | None
     milliseconds: float | None
-    within: int  # spans inside that are not shown
+    waiting: float | None
+    within: int  # spans inside
+    folded: bool  # whether those inside are not shown
 
     @property
     def failed(self) -> bool:
@@ -39,25 +44,76 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
+    """At most ROWS of the rows that are not folded, from the ``first`` one; ``later`` more come after them."""
+
     bars: list[Bar]
     total_ms: float
     ticks: list[tuple[float, str]]  # percent, label
     spans: int
-    hidden: int
+    hidden: int  # folded away
+    first: int
+    later: int
+
+    @property
+    def next(self) -> int:
+        return self.first + ROWS
+
+    @property
+    def waits(self) -> bool:
+        """Whether the wait for a first token is drawn."""
+        return any(bar.waiting is not None for bar in self.bars)
 
 
-def draw(spans: Sequence[Span]) -> Waterfall:
-    """The tree of the spans. Spans whose parent is not here are roots; a circle of parents is cut open."""
-    begin, total = _stretch(spans)
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What places a bar: when all of it began, how many milliseconds it took, and when its first token came."""
+
+    begin: datetime | None
+    total: float
+    first_token_ms: float | None
+    answering: str  # the model call during which the first token came
+
+
+def draw(
+    spans: Sequence[Span], *, flipped: Collection[str] = (), first: int = 0, first_token_ms: float | None = None
+) -> Waterfall:
+    """The tree of the spans. Spans whose parent is not here are roots; a circle of parents is cut open.
+
+    Of many spans only the upper levels are open. ``flipped`` are the ids of those that are the other way.
+    ``first_token_ms`` counts from the beginning of the trace.
+    """
+    scale = _scale(spans, first_token_ms)
     order, inside = _tree(spans)
-    fold = len(spans) > FOLD_ABOVE
-    bars: list[Bar] = []
+    many = len(spans) > FOLD_ABOVE
+    shown: list[tuple[Span, int, bool]] = []
+    closed: int | None = None  # the depth of the folded span that we are inside of
     for span, depth in order:
-        if (fold and depth > FOLD_DEPTH) or len(bars) == ROWS:
+        if closed is not None and depth > closed:
             continue
-        within = inside[span.external_id] if fold and depth == FOLD_DEPTH else 0
-        bars.append(_bar(span, depth, begin, total, within))
-    return Waterfall(bars, total, _ticks(total), len(spans), len(spans) - len(bars))
+        folded = bool(inside[span.external_id]) and (many and depth >= FOLD_DEPTH) != (span.external_id in flipped)
+        closed = depth if folded else None
+        shown.append((span, depth, folded))
+    bars = [
+        _bar(span, depth, scale, inside[span.external_id], folded=folded)
+        for span, depth, folded in shown[first : first + ROWS]
+    ]
+    later = max(len(shown) - first - ROWS, 0)
+    return Waterfall(bars, scale.total, _ticks(scale.total), len(spans), len(spans) - len(shown), first, later)
+
+
+def _scale(spans: Sequence[Span], first_token_ms: float | None) -> _Scale:
+    begin, total = _stretch(spans)
+    answering = ""
+    if begin and first_token_ms is not None and 0 <= first_token_ms <= total:
+        moment = begin + timedelta(milliseconds=first_token_ms)
+        during = [
+            span for span in spans
+            if span.kind == Span.Kind.LLM and span.started_at and span.ended_at
+            and span.started_at <= moment <= span.ended_at
+        ]  # fmt: skip
+        # Calls that wrap calls cover the moment too: the one that began last is the model's own.
+        answering = max(during, key=lambda span: span.started_at or moment).external_id if during else ""
+    return _Scale(begin, total, first_token_ms, answering)
 
 
 def _stretch(spans: Sequence[Span]) -> tuple[datetime | None, float]:
@@ -102,16 +158,21 @@ def _tree(spans: Sequence[Span]) -> tuple[list[tuple[Span, int]], dict[str, int]
     return order, inside
 
 
-def _bar(span: Span, depth: int, begin: datetime | None, total: float, within: int) -> Bar:
-    left = width = milliseconds = None
+def _bar(span: Span, depth: int, scale: _Scale, within: int, *, folded: bool) -> Bar:
+    left = width = milliseconds = waiting = None
+    begin, total = scale.begin, scale.total
     if begin and span.started_at and span.ended_at:
         milliseconds = max((span.ended_at - span.started_at) / timedelta(milliseconds=1), 0.0)
-        left = 100 * ((span.started_at - begin) / timedelta(milliseconds=1)) / total if total else 0.0
+        before = (span.started_at - begin) / timedelta(milliseconds=1)
+        left = round(min(100 * before / total if total else 0.0, 100 - LEAST_WIDTH), 2)
         width = max(100 * milliseconds / total if total else 100.0, LEAST_WIDTH)
-        left = round(min(left, 100 - LEAST_WIDTH), 2)
         width = round(min(width, 100 - left), 2)
+        if span.external_id == scale.answering and scale.first_token_ms is not None and total:
+            waiting = round(min(100 * (scale.first_token_ms - before) / total, width), 2)
     css = "err" if span.status == Interaction.Status.ERROR else BARS.get(span.kind, "")
-    return Bar(span, min(depth, DEEPEST), ICONS.get(span.kind, "dot"), css, left, width, milliseconds, within)
+    return Bar(
+        span, min(depth, DEEPEST), ICONS.get(span.kind, "dot"), css, left, width, milliseconds, waiting, within, folded
+    )
 
 
 def _ticks(total: float) -> list[tuple[float, str]]:

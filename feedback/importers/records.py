@@ -46,13 +46,43 @@ class Record:
 
 
 Convert = Callable[[dict[str, Any]], Record]
+Recognise = Callable[[dict[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a trace, as a file holds it: a span, the trace's own row, a verdict.
+
+    ``trace`` is the trace that it belongs to, ``span`` the id of the span that it is. A piece that names no trace
+    belongs to that of the span ``about``, wherever in the files or in the database that span is.
+    """
+
+    body: dict[str, Any]
+    trace: str = ""
+    span: str = ""
+    about: str = ""
+
+
+# Takes one record of a file apart, and makes of all pieces of one trace, in the order of the files, what to store.
+TakeApart = Callable[[dict[str, Any]], list[Piece]]
+PutTogether = Callable[[str, list[dict[str, Any]]], Record]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
+    """Either ``convert`` (each record stands alone) or ``take_apart`` and ``put_together`` (records form traces).
+
+    ``recognises`` says whether a record looks like one of this format; without it nothing is known.
+    ``roots`` says that what is about an unknown span is about the trace of that id.
+    """
+
     name: str
     description: str
-    convert: Convert
+    convert: Convert | None = None
+    take_apart: TakeApart | None = None
+    put_together: PutTogether | None = None
+    recognises: Recognise | None = None
+    roots: bool = False
 
 
 formats: dict[str, Format] = {}
@@ -60,11 +90,26 @@ formats: dict[str, Format] = {}
 label_sinks: list[Callable[[Project, list[HumanLabel]], int]] = []
 
 
-def register(name: str, description: str) -> Callable[[Convert], Convert]:
+def register(
+    name: str, description: str, *, recognises: Recognise | None = None
+) -> Callable[[Convert], Convert]:  # fmt: skip
     """Makes a format known under ``name``. It may raise KeyError, TypeError or ValueError for a bad record."""
 
     def remember(convert: Convert) -> Convert:
-        formats[name] = Format(name, description, convert)
+        formats[name] = Format(name, description, convert=convert, recognises=recognises)
         return convert
 
     return remember
+
+
+def register_traces(
+    name: str, description: str, *, take_apart: TakeApart, put_together: PutTogether, recognises: Recognise,
+    roots: bool = False,
+) -> None:  # fmt: skip
+    """Makes a format known whose records are parts of traces, scattered over a file or over many.
+
+    Both functions may raise KeyError, TypeError or ValueError.
+    """
+    formats[name] = Format(
+        name, description, take_apart=take_apart, put_together=put_together, recognises=recognises, roots=roots
+    )

@@ -2,8 +2,9 @@
 
 from feedback.services.batches import FactOutcome
 from feedback.services.interactions import Outcome, amend_interaction, record_interaction, record_interactions
-from feedback.services.rewriting import rewrite_interaction
+from feedback.services.rewriting import add_spans, rewrite_interaction
 from feedback.services.scores import ScoreOutcome, record_score, record_scores
+from feedback.services.tagging import tag_interactions
 from feedback.services.votes import FeedbackOutcome, record_feedback, record_feedback_batch
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "FeedbackOutcome",
     "Outcome",
     "ScoreOutcome",
+    "add_spans",
     "amend_interaction",
     "record_feedback",
     "record_feedback_batch",
@@ -19,4 +21,5 @@ __all__ = [
     "record_score",
     "record_scores",
     "rewrite_interaction",
+    "tag_interactions",
 ]

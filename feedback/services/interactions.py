@@ -13,7 +13,7 @@ from feedback import inbox, limits, locks, rows, schema
 from feedback.models import Inbox, Interaction
 from feedback.rows import INTERACTION_COLUMNS, SPAN_COLUMNS, InteractionRow
 from feedback.schema import InteractionPatch
-from feedback.services.writing import STAGES, copy, new_ids, retried, say, spread
+from feedback.services.writing import STAGES, copy, new_ids, retried, say_prepared
 from projects.errors import ApiError, error_body, invalid
 from projects.models import Project
 
@@ -32,11 +32,6 @@ class Outcome:
     sanitized: bool = False
 
 
-_LINKED = """
-  UPDATE feedback_{table} AS fact SET interaction_id = new.id FROM new
-  WHERE fact.project_id = %(project)s AND fact.interaction_external_id = %(external_id)s
-    AND fact.interaction_id IS NULL
-  RETURNING fact.id"""
 _NEW_SPANS = f"""
 spans AS (
   INSERT INTO feedback_span (interaction_id, {", ".join(SPAN_COLUMNS)})
@@ -49,24 +44,28 @@ spans AS (
 def _insert_one(spans: str) -> str:
     columns = ", ".join(f'"{name}"' for name in INTERACTION_COLUMNS)
     values = ", ".join(f"%({name})s" for name in INTERACTION_COLUMNS)
-    return f"""{locks.ONE_ARRIVAL_SHARED}
+    return f"""
 WITH new AS (
   INSERT INTO feedback_interaction (received_at, created_at, {columns})
-  VALUES (COALESCE(%(received_at)s, statement_timestamp()),
-          COALESCE(%(created_at)s, %(received_at)s, statement_timestamp()), {values})
+  SELECT COALESCE(%(received_at)s, statement_timestamp()),
+    COALESCE(%(created_at)s, %(received_at)s, statement_timestamp()), {values}
+  FROM ({locks.ONE_ARRIVAL_SHARED}) AS locked
   ON CONFLICT (project_id, external_id) DO NOTHING RETURNING id
 ),{spans}
-linked_feedback AS ({_LINKED.format(table="feedback")}),
-linked_scores AS ({_LINKED.format(table="score")}),
-told AS ({spread(Inbox.Kind.INTERACTION, "new")}),
-told_feedback AS ({spread(Inbox.Kind.FEEDBACK, "linked_feedback")}),
-told_scores AS ({spread(Inbox.Kind.SCORE, "linked_scores")})
-SELECT new.id, (SELECT count(*) FROM linked_feedback), (SELECT count(*) FROM linked_scores) FROM new
-"""  # noqa: S608  # only constants of this module
+arrived AS (
+  SELECT new.id, linked.* FROM new, feedback_interaction_arrived(%(project_id)s::bigint, new.id, %(external_id)s::text,
+    %(interaction_stages)s::text[], %(feedback_stages)s::text[], %(score_stages)s::text[]) AS linked
+)
+SELECT * FROM arrived"""  # noqa: S608  # only constants of this module
 
 
-# One interaction, its spans, the feedback and scores that came before it, and all their inbox rows.
+# One interaction, its spans, the feedback and scores that came before it, and all their inbox rows. The function
+# (see the migration arrival_in_one_statement) begins after the lock was taken, and looks for what was committed
+# by then; the statement around it does not see that.
 INSERT_ONE, INSERT_ONE_WITH_SPANS = _insert_one(""), _insert_one(_NEW_SPANS)
+KNOWN = """
+SELECT id, external_id, fingerprint FROM feedback_interaction
+WHERE project_id = %(project)s AND external_id = ANY(%(external_ids)s::text[])"""
 LINK_MANY = """
 UPDATE feedback_{table} AS fact SET interaction_id = new.id
 FROM unnest(%(ids)s::bigint[], %(external_ids)s::text[]) AS new (id, external_id)
@@ -89,11 +88,11 @@ def record_interaction(
 
 def _record_one(project: Project, row: InteractionRow, received_at: datetime | None) -> Outcome:
     parameters = dict(zip(INTERACTION_COLUMNS, row.values, strict=True))
-    parameters |= {"project": project.pk, "received_at": received_at, "created_at": row.created_at, **STAGES}
+    parameters |= {"received_at": received_at, "created_at": row.created_at, **STAGES}
     parameters |= locks.one(project.pk, row.external_id)
     if row.spans:
         parameters["spans"] = rows.spans_document(row.spans)
-    stored = say(INSERT_ONE_WITH_SPANS if row.spans else INSERT_ONE, parameters)
+    stored = say_prepared(INSERT_ONE_WITH_SPANS if row.spans else INSERT_ONE, parameters)
     if not stored:
         outcome = _repeated(0, row, *_known(project, [row.external_id])[row.external_id])
         if outcome.error:
@@ -195,11 +194,9 @@ def _link(project: Project, pks: dict[str, int]) -> None:
 
 def _known(project: Project, external_ids: list[str]) -> dict[str, tuple[int, bytes]]:
     """Primary key and fingerprint of those that are stored."""
-    stored = Interaction.objects.filter(project=project, external_id__in=external_ids)
-    return {
-        external_id: (pk, bytes(fingerprint))
-        for pk, external_id, fingerprint in stored.values_list("pk", "external_id", "fingerprint")
-    }
+    with connection.cursor() as cursor:
+        cursor.execute(KNOWN, {"project": project.pk, "external_ids": external_ids})
+        return {external_id: (pk, bytes(fingerprint)) for pk, external_id, fingerprint in cursor.fetchall()}
 
 
 def _repeated(index: int, row: InteractionRow, pk: int, fingerprint: bytes) -> Outcome:

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from feedback import rows
+from feedback import limits, rows, search
 from feedback.models import Inbox, Interaction, Span
 from feedback.rows import INTERACTION_COLUMNS, SPAN_COLUMNS
+from feedback.schema import SpanIn
 from feedback.services.writing import copy
 from projects import doorbell
 from projects.models import Project
@@ -35,11 +36,23 @@ def rewrite_interaction(project: Project, pk: int, body: dict[str, Any]) -> bool
             {**values, "at": row.created_at, "pk": pk},
         )
     Span.objects.filter(interaction=pk).delete()
-    copy(
-        "feedback_span",
-        ("interaction_id", *SPAN_COLUMNS),
-        ((pk, *columns) for columns in rows.span_values(row.spans)),
-    )
+    _copy_spans(pk, row.spans)
+    search.index([pk])
     Inbox.objects.create(stage=Inbox.Stage.TRIAGE, kind=Inbox.Kind.INTERACTION, project_id=project.pk, object_id=pk)
     doorbell.ring(f"inbox.{Inbox.Stage.TRIAGE}")
     return True
+
+
+@transaction.atomic
+def add_spans(project: Project, pk: int, spans: list[dict[str, Any]]) -> int:
+    """Adds the spans that the interaction does not have yet, as far as its limit allows; returns how many."""
+    row = rows.interaction(project, {"input": "", "output": "", "spans": spans})
+    Interaction.objects.select_for_update().only("pk").get(project=project, pk=pk)
+    known = set(Span.objects.filter(interaction=pk).values_list("external_id", flat=True))
+    new = [span for span in row.spans if span.id not in known][: limits.SPANS - len(known)]
+    _copy_spans(pk, new)
+    return len(new)
+
+
+def _copy_spans(pk: int, spans: list[SpanIn]) -> None:
+    copy("feedback_span", ("interaction_id", *SPAN_COLUMNS), ((pk, *values) for values in rows.span_values(spans)))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from django.db import transaction
 
 from feedback import facts, inbox, locks
@@ -22,27 +21,45 @@ from feedback.services.batches import (
     mismatch,
     take_locks,
 )
-from feedback.services.writing import STAGES, copy, new_ids, retried, say, spread
+from feedback.services.writing import STAGES, copy, new_ids, retried, say, say_prepared, spread
 from projects import webhooks
 from projects.models import Project
 
 EVENT = "feedback.received"
-EVENT_FIELDS = ("interaction_external_id", "interaction_id", "kind", "verified")
+EVENT_FIELDS = ("pk", "interaction_external_id", "interaction_id", "kind", "verified")
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackOutcome:
-    """``created`` is False for a replay; ``linked`` says whether the interaction is known by now."""
+    """``created`` is False for a replay; ``linked`` says whether the interaction is known by now; ``sanitized``,
+    whether its text had to be replaced. No model is made of it: that takes longer than reading the request."""
 
-    feedback: Feedback
+    pk: int
     created: bool
     linked: bool
+    sanitized: bool
 
 
 COLUMNS = (
     "interaction_external_id", "kind", "number", "scale", "label", "comment", "correction", "end_user_id", "source",
     "verified", "key", "fingerprint", "sanitized", "metadata",
 )  # fmt: skip
+
+# Nearly every feedback: its interaction is known, its key is new, and its user has not voted on this answer before.
+# The unique indexes say so better than a look beforehand could; where one of them objects, or the interaction is not
+# there, nothing is stored and INSERT decides what is to be done. Nothing has to be locked: who votes at the same
+# moment meets the same index.
+INSERT_FIRST = f"""
+WITH new AS (
+  INSERT INTO feedback_feedback (project_id, interaction_id, received_at, created_at, {", ".join(COLUMNS)})
+  SELECT %(project)s, target.id, COALESCE(%(received_at)s, statement_timestamp()),
+    COALESCE(%(created_at)s, %(received_at)s, statement_timestamp()), {", ".join(f"%({name})s" for name in COLUMNS)}
+  FROM feedback_interaction AS target
+  WHERE target.project_id = %(project)s AND target.external_id = %(target)s
+  ON CONFLICT DO NOTHING
+  RETURNING id, interaction_id
+), told AS ({spread(Inbox.Kind.FEEDBACK, "new")})
+SELECT id, interaction_id FROM new"""  # noqa: S608  # only constants of this module
 
 # ``rival`` is the vote of this user that counts so far. The stronger of two is, in this order, the verified one,
 # the newer one (a clock that runs ahead counts as the time of arrival), the one with the larger fingerprint: a
@@ -75,9 +92,10 @@ WITH target AS (
     CASE WHEN EXISTS (SELECT FROM rival WHERE stronger) THEN statement_timestamp() END,
     {", ".join(f"%({name})s" for name in COLUMNS)}
   FROM go, (SELECT count(*) FROM beaten) AS after_beaten
-  RETURNING id, interaction_id, created_at, received_at, superseded_at
+  RETURNING id, interaction_id
 ), told AS ({spread(Inbox.Kind.FEEDBACK, "new", "new.interaction_id IS NOT NULL")})
-SELECT known.id AS known_id, new.* FROM (SELECT 1) AS one LEFT JOIN known ON true LEFT JOIN new ON true
+SELECT known.id AS known_id, new.id, new.interaction_id
+FROM (SELECT 1) AS one LEFT JOIN known ON true LEFT JOIN new ON true
 """  # noqa: S608  # only constants of this module
 
 
@@ -100,45 +118,42 @@ def record_feedback(
     with transaction.atomic():  # the event is told in the transaction of the fact, or not at all
         outcome = retried(lambda: _record_one(project, row, fields, received_at))
         if outcome.created:
-            webhooks.emit(project, EVENT, _event(outcome.feedback))
+            event = _event(outcome.pk, row.interaction_external_id, row.kind, outcome.linked, verified)
+            webhooks.emit(project, EVENT, event)
     return outcome
 
 
-def _event(feedback: Feedback) -> dict[str, Any]:
-    return {
-        "feedback": feedback.pk, "interaction_id": feedback.interaction_external_id, "kind": feedback.kind,
-        "linked": feedback.interaction_id is not None, "verified": feedback.verified,
-    }  # fmt: skip
+def _event(pk: int, target: str, kind: str, linked: bool, verified: bool) -> dict[str, Any]:
+    return {"feedback": pk, "interaction_id": target, "kind": kind, "linked": linked, "verified": verified}
 
 
 def _record_one(
     project: Project, row: FeedbackRow, fields: dict[str, Any], received_at: datetime | None
 ) -> FeedbackOutcome:
     parameters = {
-        **fields, **STAGES, **locks.one(project.pk, row.interaction_external_id), "project": project.pk,
-        "votes": row.votes, "created_at": row.created_at, "received_at": received_at, "orphans": False,
+        **fields, "feedback_stages": STAGES["feedback_stages"], "project": project.pk,
+        "target": row.interaction_external_id, "created_at": row.created_at, "received_at": received_at,
     }  # fmt: skip
-    vote_lock = locks.ONE_VOTE if row.votes else ""
-    known, *stored = say(vote_lock + INSERT, parameters)
-    if known is None and stored[0] is None:
-        known, *stored = say(vote_lock + locks.ONE_ARRIVAL + INSERT, {**parameters, "orphans": True})
-    if known is not None:
-        return _replayed(Feedback.objects.get(pk=known), row)
-    pk, interaction_id, created_at, arrived_at, superseded_at = stored
-    feedback = Feedback(
-        pk=pk, project=project, interaction_id=interaction_id, created_at=created_at, received_at=arrived_at,
-        superseded_at=superseded_at, **{**fields, "metadata": msgspec.json.decode(row.metadata)},
-    )  # fmt: skip
-    feedback._state.adding = False
+    stored: Sequence[Any] = say_prepared(INSERT_FIRST, parameters)
+    if not stored:
+        parameters |= {**locks.one(project.pk, row.interaction_external_id), "votes": row.votes, "orphans": False}
+        vote_lock = locks.ONE_VOTE if row.votes else ""
+        known, *stored = say(vote_lock + INSERT, parameters)
+        if known is None and stored[0] is None:
+            known, *stored = say(vote_lock + locks.ONE_ARRIVAL + INSERT, {**parameters, "orphans": True})
+        if known is not None:
+            return _replayed(known, row)
+    pk, interaction_id = stored
     if interaction_id is not None:
         inbox.ring(Inbox.Kind.FEEDBACK)
-    return FeedbackOutcome(feedback, True, interaction_id is not None)
+    return FeedbackOutcome(pk, True, interaction_id is not None, row.sanitized)
 
 
-def _replayed(stored: Feedback, row: FeedbackRow) -> FeedbackOutcome:
+def _replayed(pk: int, row: FeedbackRow) -> FeedbackOutcome:
+    stored = Feedback.objects.only("fingerprint", "interaction_id", "sanitized").get(pk=pk)
     if bytes(stored.fingerprint) != row.fingerprint:
         raise mismatch("feedback")
-    return FeedbackOutcome(stored, False, stored.interaction_id is not None)
+    return FeedbackOutcome(pk, False, stored.interaction_id is not None, stored.sanitized)
 
 
 def record_feedback_batch(
@@ -208,8 +223,10 @@ def _store(
     )
     inbox.announce(Inbox.Kind.FEEDBACK, project.pk, [line[0] for line in lines.values() if line[1] is not None])
     if webhooks.wants(project, EVENT):
-        for feedback in Feedback.objects.filter(pk__in=lines).only(*EVENT_FIELDS):
-            webhooks.emit(project, EVENT, _event(feedback))
+        for pk, target, interaction_id, kind, trusted in Feedback.objects.filter(pk__in=lines).values_list(
+            *EVENT_FIELDS
+        ):
+            webhooks.emit(project, EVENT, _event(pk, target, kind, interaction_id is not None, trusted))
     return fresh.outcomes(pks, interactions)
 
 

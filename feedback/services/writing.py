@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -12,10 +13,8 @@ from feedback import inbox
 from feedback.models import Inbox
 
 TRIES = 4
-# Parameters of SPREAD: which stages read which kind.
-STAGES: dict[str, list[str]] = {
-    f"{kind}_stages": [str(stage) for stage in stages] for kind, stages in inbox.STAGES.items()
-}
+# Parameters of ``spread``: which stages read which kind, as a ``text[]``.
+STAGES: dict[str, str] = {f"{kind}_stages": "{" + ",".join(stages) + "}" for kind, stages in inbox.STAGES.items()}
 
 T = TypeVar("T")
 
@@ -39,6 +38,33 @@ def say(message: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
         while cursor.nextset():
             pass
         return cursor.fetchone() or ()
+
+
+def say_prepared(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Runs one statement that the server has parsed and planned before; returns its first row, () if it has none.
+
+    For what happens thousands of times a second: planning costs PostgreSQL more than storing. Values travel apart
+    from the statement and all as text, so that it is one statement whatever is NULL in it and however large a
+    number is; where the context does not say what a text is to become, the statement must. Outside a transaction it
+    is one by itself, as with ``say``.
+    """
+    texts = {name: as_text(value) for name, value in parameters.items()}
+    with _savepoint(), connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]  # our engine's
+        cursor.execute(statement, texts)
+        return cursor.fetchone() or ()
+
+
+def as_text(value: Any) -> str | None:
+    """A value as PostgreSQL reads it from text, whatever its column's type."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    return str(value)
 
 
 def _savepoint() -> AbstractContextManager[Any]:

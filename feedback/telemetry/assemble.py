@@ -22,7 +22,7 @@ NS_PER_MS = 1_000_000
 _SPOKEN = ("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "input.value",
            "output.value", "llm.input_messages.", "llm.output_messages.", "gen_ai.prompt.", "gen_ai.completion.",
            "retrieval.documents.", "gen_ai.retrieval.documents", "gen_ai.tool.definitions", "llm.tools.",
-           "annotations.", "evaluations.")  # fmt: skip
+           "annotations.", "trace.annotations.", "evaluations.")  # fmt: skip
 
 
 def interaction(spans: Sequence[WireSpan], *, quiet: bool = False) -> dict[str, Any] | None:
@@ -32,8 +32,8 @@ def interaction(spans: Sequence[WireSpan], *, quiet: bool = False) -> dict[str, 
     ``silent``. ``quiet`` says that nothing has come for a while: then the topmost span counts as the root even
     if its parent, say a gateway that reports elsewhere, never arrives.
     """
-    ordered = sorted({span.span_id: span for span in spans}.values(), key=lambda span: (span.start_ns, span.span_id))
-    if not any(conventions.speaks_of_models(span) for span in ordered):
+    ordered = _ordered(spans)
+    if not speaks_of_models(ordered):
         return None
     root = _root(ordered, quiet)
     if root is None or silent(ordered):
@@ -41,12 +41,13 @@ def interaction(spans: Sequence[WireSpan], *, quiet: bool = False) -> dict[str, 
     calls = [span for span in ordered if conventions.kind(span) == "llm"]
     answering = _answering(root, ordered, calls)
     asked, answered = _conversation(root, answering)
+    calls_tools = [] if answered or answering is None else _tool_calls(answering)
     everything = {**root.resource, **(answering.attributes if answering else {}), **root.attributes}
     body: dict[str, Any] = {
         "id": root.trace_id,
         "created_at": moment(root.start_ns),
         "messages": asked or [{"role": "user", "content": ""}],
-        "output": answered,
+        "output": answered or calls_tools or "",
         "session_id": _anywhere(root, ordered, "gen_ai.conversation.id", "session.id"),
         "user_id": _anywhere(root, ordered, "user.id", "enduser.id"),
         "feature": text(everything, "reviewhub.feature", "gen_ai.workflow.name", "gen_ai.agent.name", "service.name"),
@@ -56,19 +57,41 @@ def interaction(spans: Sequence[WireSpan], *, quiet: bool = False) -> dict[str, 
         "documents": [document for span in ordered for document in conventions.documents(span.attributes)],
         "spans": [_span(span) for span in ordered],
         "tags": _tags(everything),
-        "metadata": _metadata(root),
+        "metadata": _metadata(root, answering),
         **_timing(root, answering),
         **_outcome(root, answering, answered),
     }
     if answering is not None:
         body |= _call(answering)
-    usage = _usage(ordered, calls)
+    # An agent may report for its calls, which then keep quiet.
+    usage = _usage(ordered, calls) or conventions.usage(root.attributes)
     if usage:
         body["usage"] = usage
     return {name: value for name, value in body.items() if value not in ("", None, [], {}) or name in _KEPT}
 
 
 _KEPT = {"output", "messages"}
+
+
+def _ordered(spans: Iterable[WireSpan]) -> list[WireSpan]:
+    return sorted(spans, key=lambda span: (span.start_ns, span.span_id))
+
+
+def topmost(spans: Sequence[WireSpan]) -> WireSpan:
+    """The root, or what stands for it while it has not come."""
+    root = _root(_ordered(spans), quiet=True)
+    assert root is not None
+    return root
+
+
+def steps(spans: Iterable[WireSpan]) -> list[dict[str, Any]]:
+    """The ``spans`` of an interaction."""
+    return [_span(span) for span in _ordered(spans)]
+
+
+def speaks_of_models(spans: Iterable[WireSpan]) -> bool:
+    """Whether any span follows a convention for model calls."""
+    return any(conventions.speaks_of_models(span) for span in spans)
 
 
 def silent(spans: Iterable[WireSpan]) -> bool:
@@ -80,8 +103,16 @@ def silent(spans: Iterable[WireSpan]) -> bool:
     return not any(_speaks(span) for span in spans)
 
 
+def only_embeds(spans: Sequence[WireSpan]) -> bool:
+    """Whether texts are turned into vectors in this trace and nothing else is done with a model."""
+    kinds = {conventions.kind(span) for span in spans}
+    return "embedding" in kinds and kinds <= {"embedding", "other"}
+
+
 def _speaks(span: WireSpan) -> bool:
-    return bool(conventions.input_messages(span) or conventions.output_messages(span))
+    return conventions.kind(span) != "embedding" and bool(
+        conventions.input_messages(span) or conventions.output_messages(span)
+    )
 
 
 def moment(ns: int) -> str:
@@ -122,7 +153,8 @@ def _answering(root: WireSpan, ordered: Sequence[WireSpan], calls: Sequence[Wire
         for span in calls
         if not any(conventions.kind(above) in {"tool", "guardrail"} for above in _above(span, known))
     ]
-    return max(outside or calls, key=lambda span: (_speaks(span), span.end_ns, span.span_id), default=None)
+    latest = sorted(outside or calls, key=lambda span: (span.end_ns, span.span_id), reverse=True)
+    return next((span for span in latest if _speaks(span)), latest[0] if latest else None)
 
 
 def _conversation(root: WireSpan, answering: WireSpan | None) -> tuple[list[dict[str, Any]], str]:
@@ -134,6 +166,11 @@ def _conversation(root: WireSpan, answering: WireSpan | None) -> tuple[list[dict
     # A chain's input is often the bare question; the call below it has the whole conversation.
     question = asked if len(asked) >= len(own_question) else own_question
     return question, own_answer or _spoken(conventions.output_messages(answering))
+
+
+def _tool_calls(answering: WireSpan) -> list[dict[str, Any]]:
+    """The answer where it is no text but calls of tools that the application ran elsewhere."""
+    return [message for message in conventions.output_messages(answering) if message.get("tool_calls")]
 
 
 def _spoken(messages: Iterable[dict[str, Any]]) -> str:
@@ -153,8 +190,10 @@ def _tags(attributes: dict[str, Any]) -> list[str]:
     return sorted({str(tag)[:200] for tag in tags})[:50] if isinstance(tags, list) else []
 
 
-def _metadata(root: WireSpan) -> dict[str, Any]:
-    declared = conventions.loads(root.attributes.get("metadata"))
+def _metadata(root: WireSpan, answering: WireSpan | None) -> dict[str, Any]:
+    """What the application declared, on the root or, where that is a server's span, on the call."""
+    declared = root.attributes.get("metadata") or (answering.attributes.get("metadata") if answering else None)
+    declared = conventions.loads(declared)
     result = dict(declared) if isinstance(declared, dict) else {}
     result["otel"] = {"scope": root.scope, "resource": root.resource}
     return result

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from feedback.telemetry.wire import WireSpan
 
 Attributes = dict[str, Any]
@@ -93,11 +95,16 @@ def usage(attributes: Attributes) -> dict[str, int]:
         "cached_input_tokens": number(
             attributes,
             "gen_ai.usage.cache_read.input_tokens",
+            "gen_ai.usage.cache_read_input_tokens",
             "gen_ai.usage.cached_tokens",
             "llm.token_count.prompt_details.cache_read",
         ),
     }
-    return {name: int(value) for name, value in found.items() if value is not None and value >= 0}
+    counts = {name: int(value) for name, value in found.items() if value is not None and value >= 0}
+    # All conventions count what was read from a cache as input. Who passes Anthropic's own figures on does not.
+    if counts.get("cached_input_tokens", 0) > counts.get("input_tokens", 0):
+        counts["input_tokens"] = counts.get("input_tokens", 0) + counts["cached_input_tokens"]
+    return counts
 
 
 def parameters(attributes: Attributes) -> dict[str, Any]:
@@ -135,6 +142,12 @@ def loads(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
+        return msgspec.json.decode(value)  # three times as fast, and stricter
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    if value.lstrip()[:1] not in {"{", "["}:
+        return None
+    try:
         return json.loads(value)
     except (ValueError, RecursionError):
         return None
@@ -145,7 +158,7 @@ def loads(value: Any) -> Any:
 
 def input_messages(span: WireSpan) -> list[Message]:
     """What was sent to the model, oldest first, system instructions in front."""
-    attributes = span.attributes
+    attributes = _with_details(span)
     current = _parts_messages(loads(attributes.get("gen_ai.input.messages")))
     if current:
         system = _system(loads(attributes.get("gen_ai.system_instructions")))
@@ -153,20 +166,39 @@ def input_messages(span: WireSpan) -> list[Message]:
     return (
         _indexed(attributes, "llm.input_messages", "message.")
         or _indexed(attributes, "gen_ai.prompt", "")
-        or _from_events(span, ("gen_ai.system.message", "gen_ai.user.message", "gen_ai.assistant.message"))
+        or _from_events(span, _ASKING)
+        or _plain(attributes.get("gen_ai.prompt"), "user")
         or _plain(attributes.get("input.value"), "user")
     )
 
 
 def output_messages(span: WireSpan) -> list[Message]:
     """What the model answered."""
-    attributes = span.attributes
+    attributes = _with_details(span)
     return (
         _parts_messages(loads(attributes.get("gen_ai.output.messages")))
         or _indexed(attributes, "llm.output_messages", "message.")
         or _indexed(attributes, "gen_ai.completion", "")
         or _from_events(span, ("gen_ai.choice",))
+        or _plain(attributes.get("gen_ai.completion"), "assistant")
         or _plain(attributes.get("output.value"), "assistant")
+    )
+
+
+_ASKING = ("gen_ai.system.message", "gen_ai.user.message", "gen_ai.assistant.message", "gen_ai.tool.message")
+# Events that carry what others put on the span itself: the current convention's, and those of 1.26 to 1.27.
+_DETAILS = {
+    "gen_ai.client.inference.operation.details", "gen_ai.content.prompt", "gen_ai.content.completion",
+}  # fmt: skip
+
+
+def _with_details(span: WireSpan) -> Attributes:
+    """The span's attributes, with those of the events that say what was said."""
+    details = [event.attributes for event in span.events if event.name in _DETAILS]
+    return (
+        {name: value for each in (*details, span.attributes) for name, value in each.items()}
+        if details
+        else (span.attributes)
     )
 
 
@@ -177,36 +209,59 @@ def _system(parts: Any) -> list[Message]:
     return [{"role": "system", "content": content}] if content else []
 
 
+_SPOKEN_APART = {"tool_call", "tool_call_response", "reasoning", "thinking"}
+
+
 def _part_texts(parts: Iterable[Any]) -> list[str]:
-    return [
-        part["content"]
-        for part in parts
-        if isinstance(part, dict) and part.get("type") in {"text", None} and isinstance(part.get("content"), str)
-    ]
+    """The texts of a message. A picture or whatever else it holds leaves its kind in brackets."""
+    texts = []
+    for part in parts:
+        if not isinstance(part, dict) or part.get("type") in _SPOKEN_APART:
+            continue
+        if part.get("type") in {"text", None}:
+            texts += [part["content"]] if isinstance(part.get("content"), str) else []
+        else:
+            texts.append(f"[{part.get('modality') or part['type']}]")
+    return texts
+
+
+def _of_type(parts: Iterable[Any], *types: str) -> list[dict[str, Any]]:
+    return [part for part in parts if isinstance(part, dict) and part.get("type") in types]
 
 
 def _parts_messages(messages: Any) -> list[Message]:
     """``[{"role", "parts": [{"type": "text", "content"}, {"type": "tool_call", …}]}]`` of the current convention."""
-    result = []
+    result: list[Message] = []
     for message in messages if isinstance(messages, list) else []:
         if not isinstance(message, dict):
             continue
         parts = message.get("parts")
         parts = parts if isinstance(parts, list) else []
+        if len(parts) == 1 and isinstance(parts[0], dict) and parts[0].get("type") == "text":  # nearly all
+            said = parts[0].get("content")
+            result.append({"role": str(message.get("role", "user")), "content": said if isinstance(said, str) else ""})
+            continue
+        answers = [_tool_answer(part) for part in _of_type(parts, "tool_call_response")]
+        result += answers  # a client may put the answers of several tools into one message
         entry: Message = {"role": str(message.get("role", "user")), "content": "\n".join(_part_texts(parts))}
         if not parts and isinstance(message.get("content"), str):
             entry["content"] = message["content"]
-        calls = [part for part in parts if isinstance(part, dict) and part.get("type") == "tool_call"]
+        thoughts = [part["content"] for part in _of_type(parts, "reasoning", "thinking")
+                    if isinstance(part.get("content"), str)]  # fmt: skip
+        if thoughts:
+            entry["reasoning"] = "\n".join(thoughts)
+        calls = _of_type(parts, "tool_call")
         if calls:
             entry["tool_calls"] = [_call(call.get("id"), call.get("name"), call.get("arguments")) for call in calls]
-        answers = [part for part in parts if isinstance(part, dict) and part.get("type") == "tool_call_response"]
-        if answers:
-            entry["role"] = "tool"
-            entry["tool_call_id"] = str(answers[0].get("id", ""))
-            result_value = first(answers[0], "response", "result")
-            entry["content"] = result_value if isinstance(result_value, str) else json.dumps(result_value)
-        result.append(entry)
+        if entry["content"] or calls or thoughts or not answers:
+            result.append(entry)
     return result
+
+
+def _tool_answer(part: dict[str, Any]) -> Message:
+    value = first(part, "response", "result")
+    content = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return {"role": "tool", "content": content, "tool_call_id": str(part.get("id", ""))}
 
 
 def _call(call_id: Any, name: Any, arguments: Any) -> Message:
@@ -218,13 +273,14 @@ _INDEX = re.compile(r"^(\d+)\.(.*)$")
 
 def group(attributes: Attributes, prefix: str) -> list[Attributes]:
     """``prefix.0.a, prefix.0.b, prefix.1.a`` as a list of ``{"a", "b"}``, in order of the index."""
+    prefix += "."
+    if prefix not in "\n".join(attributes):  # a fifth of the time of asking each name, and nearly always so
+        return []
     rows: dict[int, Attributes] = {}
-    for name, value in attributes.items():
-        if not name.startswith(prefix + "."):
-            continue
-        match = _INDEX.match(name[len(prefix) + 1 :])
+    for name in [name for name in attributes if name.startswith(prefix)]:
+        match = _INDEX.match(name[len(prefix) :])
         if match and len(match[1]) < 7:
-            rows.setdefault(int(match[1]), {})[match[2]] = value
+            rows.setdefault(int(match[1]), {})[match[2]] = attributes[name]
     return [rows[place] for place in sorted(rows)]
 
 
@@ -253,7 +309,13 @@ def _indexed_content(row: Attributes, inner: str) -> str:
     if content is not None:
         return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     parts = group(row, f"{inner}contents")
-    return "\n".join(str(part["message_content.text"]) for part in parts if "message_content.text" in part)
+    texts = []
+    for part in parts:
+        kind = part.get("message_content.type", "text")
+        if kind in {"reasoning", "thinking"}:
+            continue
+        texts.append(str(part["message_content.text"]) if "message_content.text" in part else f"[{kind}]")
+    return "\n".join(texts)
 
 
 def _from_events(span: WireSpan, names: tuple[str, ...]) -> list[Message]:
@@ -267,8 +329,19 @@ def _from_events(span: WireSpan, names: tuple[str, ...]) -> list[Message]:
         inner = body.get("message")
         body = {**body, **inner} if isinstance(inner, dict) else body
         role = str(body.get("role") or ("assistant" if event.name == "gen_ai.choice" else event.name.split(".")[1]))
-        content = body.get("content", "")
-        result.append({"role": role, "content": content if isinstance(content, str) else json.dumps(content)})
+        content = body.get("content") or ""
+        message: Message = {"role": role, "content": content if isinstance(content, str) else json.dumps(content)}
+        calls = loads(body.get("tool_calls"))
+        if isinstance(calls, list):
+            named = [(call, call.get("function")) for call in calls if isinstance(call, dict)]
+            message["tool_calls"] = [
+                _call(call.get("id"), *((inner.get("name"), inner.get("arguments")) if isinstance(inner, dict) else
+                                        (call.get("name"), call.get("arguments"))))
+                for call, inner in named
+            ]  # fmt: skip
+        if role == "tool" and body.get("id"):
+            message["tool_call_id"] = str(body["id"])
+        result.append(message)
     return result
 
 
@@ -326,6 +399,9 @@ def documents(attributes: Attributes) -> list[dict[str, Any]]:
     return result
 
 
+_ANNOTATIONS = (("annotations", "annotation."), ("trace.annotations", "annotation."), ("evaluations", "evaluation."))
+
+
 def evaluations(span: WireSpan) -> list[dict[str, Any]]:
     """Verdicts on this span: GenAI ``gen_ai.evaluation.result`` events and OpenInference annotations."""
     found = []
@@ -341,7 +417,7 @@ def evaluations(span: WireSpan) -> list[dict[str, Any]]:
                     "person": False,
                 }
             )
-    for prefix, inner in (("annotations", "annotation."), ("evaluations", "evaluation.")):
+    for prefix, inner in _ANNOTATIONS:
         for row in group(span.attributes, prefix):
             found.append(
                 {

@@ -1,70 +1,114 @@
-"""Storing spans as they come: durable before the answer, in any order, any number of times."""
+"""Storing spans as they come: durable before the answer, in any order, any number of times.
+
+All spans of one trace in one request are one row. Nothing is looked at: which of two versions of a span counts
+is decided when they are read.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import asdict
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
-from django.db import connection, transaction
+import psycopg
+from django.db import connection
 
+from feedback import masking
+from feedback.telemetry.conventions import loads
 from feedback.telemetry.wire import Event, WireSpan
 from projects import doorbell
 from projects.models import Project
 
-# In order of the trace id, so that two requests with the same traces never wait for each other in a circle.
-TOUCH = """
-INSERT INTO feedback_telemetrytrace AS t (project_id, trace_id, rooted, waiting, problem)
-SELECT %(project)s, new.trace_id, new.rooted, true, ''
-FROM unnest(%(traces)s::text[], %(rooted)s::bool[]) AS new (trace_id, rooted) ORDER BY new.trace_id
-ON CONFLICT (project_id, trace_id)
-DO UPDATE SET waiting = true, rooted = t.rooted OR excluded.rooted, touched_at = statement_timestamp()
-RETURNING trace_id, id
-"""
+# In order of the trace id, so that two requests with the same traces never wait for each other in a circle. ``b``:
+# megabytes are bound as they are; written into the statement they would cost the process and PostgreSQL five times
+# as much.
 STORE = """
-INSERT INTO feedback_telemetryspan AS s (trace_id, span_id, rank, body)
-SELECT new.trace, new.span_id, new.rank, new.body::jsonb
-FROM unnest(%(trace)s::bigint[], %(span)s::text[], %(rank)s::text[], %(body)s::text[])
-  AS new (trace, span_id, rank, body)
-ON CONFLICT (trace_id, span_id) DO UPDATE SET rank = excluded.rank, body = excluded.body WHERE excluded.rank > s.rank
+WITH new AS (
+  SELECT * FROM unnest(%(traces)b::text[], %(rooted)b::bool[], %(digests)b::bytea[], %(bodies)b::text[])
+    AS chunk (trace_id, rooted, digest, body)
+),
+touched AS (
+  INSERT INTO feedback_telemetrytrace AS t (project_id, trace_id, rooted, waiting, forgotten, problem, service, name)
+  SELECT %(project)b, trace_id, rooted, true, false, '', '', '' FROM new ORDER BY trace_id
+  ON CONFLICT (project_id, trace_id)
+  DO UPDATE SET waiting = true, rooted = t.rooted OR excluded.rooted, touched_at = statement_timestamp()
+  RETURNING id, trace_id
+)
+INSERT INTO feedback_telemetrychunk (trace_id, digest, body)
+SELECT touched.id, new.digest, new.body FROM touched JOIN new ON new.trace_id = touched.trace_id
+ON CONFLICT (trace_id, digest) DO NOTHING
 """
 
 
 def record_spans(project: Project, spans: Iterable[WireSpan]) -> None:
-    """Stores the spans in one transaction and rings the worker that makes interactions of them."""
-    newest: dict[tuple[str, str], tuple[str, bytes]] = {}
-    rooted: dict[str, bool] = {}
+    """Stores the spans in one statement and rings the worker that makes interactions of them.
+
+    Personal data of the kinds that the project masks is replaced before that.
+    """
+    traces: dict[str, list[WireSpan]] = {}
     for span in spans:
-        rank, body = _ranked(span)
-        known = newest.get((span.trace_id, span.span_id))
-        if known is None or rank > known[0]:
-            newest[span.trace_id, span.span_id] = rank, body
-        rooted[span.trace_id] = rooted.get(span.trace_id, False) or not span.parent_id
-    if not newest:
+        if project.masking:
+            mask(span, project.masking)
+        traces.setdefault(span.trace_id, []).append(span)
+    if not traces:
         return
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(TOUCH, {"project": project.pk, "traces": list(rooted), "rooted": list(rooted.values())})
-        traces = dict(cursor.fetchall())
-        cursor.execute(
-            STORE,
-            {
-                "trace": [traces[trace] for trace, _ in newest],
-                "span": [span for _, span in newest],
-                "rank": [rank for rank, _ in newest.values()],
-                "body": [body.decode() for _, body in newest.values()],
-            },
-        )
-        doorbell.ring("feedback.assemble")
+    bodies = [msgspec.json.encode(of_trace) for of_trace in traces.values()]
+    parameters = {
+        "project": project.pk,
+        "traces": list(traces),
+        "rooted": [any(not span.parent_id for span in of_trace) for of_trace in traces.values()],
+        "digests": [hashlib.sha256(body).digest() for body in bodies],
+        "bodies": [body.decode() for body in bodies],
+    }
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        psycopg.Cursor(cursor.connection).execute(STORE, parameters)
+    doorbell.ring("feedback.assemble")
 
 
-def _ranked(span: WireSpan) -> tuple[str, bytes]:
-    body = msgspec.json.encode(asdict(span), order="sorted")
-    return f"{max(span.end_ns, 0):020d}{hashlib.sha256(body).hexdigest()[:20]}", body
+_SPANS = msgspec.json.Decoder(list[WireSpan])
 
 
-def span_of(body: dict[str, object]) -> WireSpan:
-    """The span of a stored body."""
-    fields = dict(body)
-    events = [Event(**event) for event in fields.pop("events")]  # type: ignore[attr-defined]
-    return WireSpan(**fields, events=events)  # type: ignore[arg-type]
+def merged(bodies: Iterable[str]) -> list[WireSpan]:
+    """The spans of stored bodies. Of two versions of one span the one that ended later counts, in any order."""
+    found: dict[str, WireSpan] = {}
+    for body in bodies:
+        for span in _SPANS.decode(body):
+            known = found.get(span.span_id)
+            if known is None or (known != span and _rank(span) > _rank(known)):
+                found[span.span_id] = span
+    return list(found.values())
+
+
+def _rank(span: WireSpan) -> tuple[int, bytes]:
+    return span.end_ns, hashlib.sha256(msgspec.json.encode(span, order="sorted")).digest()
+
+
+def mask(span: WireSpan, kinds: Sequence[str]) -> None:
+    """Masks what a span says in place and counts it; ids, models and versions stay, as in other interactions."""
+    counts: Counter[str] = Counter()
+    (span.name, span.status_message), found = masking.mask_value([span.name, span.status_message], kinds)
+    counts.update(found)
+    span.attributes = _masked(span.attributes, kinds, counts)
+    span.events = [Event(event.name, event.time_ns, _masked(event.attributes, kinds, counts)) for event in span.events]
+    span.resource = _masked(span.resource, kinds, Counter())
+    span.masked = dict(counts)
+
+
+def _masked(attributes: dict[str, Any], kinds: Sequence[str], counts: Counter[str]) -> dict[str, Any]:
+    result = {}
+    for name, value in attributes.items():
+        if name.rpartition(".")[2] in masking.KEPT:
+            result[name] = value
+            continue
+        # Conversations come as JSON in a text; masked as a text, a number in it would no longer be JSON.
+        inner = loads(value) if isinstance(value, str) and value[:1] in {"{", "["} else None
+        masked, found = masking.mask_value(value if inner is None else inner, kinds)
+        counts.update(found)
+        if inner is None:
+            result[name] = masked
+        else:
+            result[name] = json.dumps(masked, ensure_ascii=False) if found else value
+    return result

@@ -10,9 +10,10 @@ import base64
 import binascii
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -23,15 +24,13 @@ STATUS_ERROR = 2
 MAX_ATTRIBUTE_DEPTH = 16
 
 
-@dataclass(slots=True)
-class Event:
+class Event(msgspec.Struct):
     name: str
     time_ns: int
     attributes: dict[str, Any]
 
 
-@dataclass(slots=True)
-class WireSpan:
+class WireSpan(msgspec.Struct, omit_defaults=True):
     """One span as it came, ids in lower-case hex, times in nanoseconds since 1970 (0 = not given)."""
 
     trace_id: str
@@ -43,9 +42,11 @@ class WireSpan:
     error: bool
     status_message: str
     attributes: dict[str, Any]
-    events: list[Event] = field(default_factory=list)
-    resource: dict[str, Any] = field(default_factory=dict)
+    events: list[Event] = msgspec.field(default_factory=list)
+    resource: dict[str, Any] = msgspec.field(default_factory=dict)
     scope: str = ""
+    masked: dict[str, int] = msgspec.field(default_factory=dict)
+    """How often each kind of personal data was masked in it."""
 
 
 @dataclass(slots=True)
@@ -98,34 +99,42 @@ def _from_protobuf(body: bytes) -> Iterator[WireSpan | str]:
     for group in request.resource_spans:
         resource = _attributes(group.resource.attributes)
         for scoped in group.scope_spans:
+            scope = _clean(scoped.scope.name)
             for span in scoped.spans:
                 yield WireSpan(
                     trace_id=span.trace_id.hex(),
                     span_id=span.span_id.hex(),
                     parent_id=span.parent_span_id.hex(),
-                    name=strictjson.clean_text(span.name),
+                    name=_clean(span.name),
                     start_ns=span.start_time_unix_nano,
                     end_ns=span.end_time_unix_nano,
                     error=span.status.code == STATUS_ERROR,
-                    status_message=strictjson.clean_text(span.status.message),
+                    status_message=_clean(span.status.message),
                     attributes=_attributes(span.attributes),
                     events=[
-                        Event(strictjson.clean_text(event.name), event.time_unix_nano, _attributes(event.attributes))
+                        Event(_clean(event.name), event.time_unix_nano, _attributes(event.attributes))
                         for event in span.events
                     ],
                     resource=resource,
-                    scope=scoped.scope.name,
+                    scope=scope,
                 )
 
 
+def _clean(text: str) -> str:
+    """Protobuf's parser has refused lone surrogates, so that NUL is all that is left to replace."""
+    return strictjson.clean_text(text) if "\0" in text else text
+
+
 def _attributes(pairs: Iterable[Any]) -> dict[str, Any]:
-    return {strictjson.clean_text(pair.key): _value(pair.value) for pair in pairs}
+    return {_clean(pair.key): _value(pair.value) for pair in pairs}
 
 
 def _value(value: Any, depth: int = 0) -> Any:
+    if text := value.string_value:  # nearly all of them
+        return _clean(text)
     kind = value.WhichOneof("value")
     if kind == "string_value":
-        return strictjson.clean_text(value.string_value)
+        return ""
     if kind == "double_value":
         return _finite(value.double_value)
     if kind in {"int_value", "bool_value"}:
@@ -137,7 +146,7 @@ def _value(value: Any, depth: int = 0) -> Any:
     if kind == "array_value":
         return [_value(entry, depth + 1) for entry in value.array_value.values]
     if kind == "kvlist_value":
-        return {strictjson.clean_text(pair.key): _value(pair.value, depth + 1) for pair in value.kvlist_value.values}
+        return {_clean(pair.key): _value(pair.value, depth + 1) for pair in value.kvlist_value.values}
     return None
 
 
@@ -180,13 +189,13 @@ def _json_span(span: Any, resource: dict[str, Any], scope: str) -> WireSpan | st
             span_id=_hex(span.get("spanId", "")),
             parent_id=_hex(span.get("parentSpanId", "")),
             name=name,
-            start_ns=int(span.get("startTimeUnixNano", 0)),
-            end_ns=int(span.get("endTimeUnixNano", 0)),
+            start_ns=_nanoseconds(span.get("startTimeUnixNano", 0)),
+            end_ns=_nanoseconds(span.get("endTimeUnixNano", 0)),
             error=status.get("code") in {STATUS_ERROR, "STATUS_CODE_ERROR"},
             status_message=str(status.get("message", "")),
             attributes=_json_attributes(span),
             events=[
-                Event(str(event.get("name", "")), int(event.get("timeUnixNano", 0)), _json_attributes(event))
+                Event(str(event.get("name", "")), _nanoseconds(event.get("timeUnixNano", 0)), _json_attributes(event))
                 for event in _list(span, "events")
                 if isinstance(event, dict)
             ],
@@ -194,7 +203,18 @@ def _json_span(span: Any, resource: dict[str, Any], scope: str) -> WireSpan | st
             scope=scope,
         )
     except (ValueError, TypeError):
-        return f"span {name!r}: an id or a time cannot be read"
+        return f"span {name!r}: an id, a time or a number cannot be read"
+
+
+def _nanoseconds(value: Any) -> int:
+    """An unsigned number of 64 bit, as protobuf has it."""
+    return _within(int(value), 0, 2**64)
+
+
+def _within(number: int, low: int, high: int) -> int:
+    if not low <= number < high:
+        raise ValueError("more than 64 bit")
+    return number
 
 
 def _hex(text: Any) -> str:
@@ -230,7 +250,7 @@ def _json_value(value: Any) -> Any:
     if "boolValue" in value:
         return bool(value["boolValue"])
     if "intValue" in value:
-        return int(value["intValue"])
+        return _within(int(value["intValue"]), -(2**63), 2**63)
     if "doubleValue" in value:
         return _finite(float(value["doubleValue"]))
     if "bytesValue" in value:

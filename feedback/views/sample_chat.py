@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from feedback import sample_chat
-from projects.access import ProjectRequest, may
+from projects.access import ProjectRequest
 
 SESSION, KEY = "sample-chat", "sample-chat-key"
 
@@ -27,7 +28,18 @@ def chat_show(request: ProjectRequest) -> HttpResponse:
     """What was said in this browser session, and a field to say more."""
     session = _enter(request)
     turns = sample_chat.turns(request.project, user=request.user, session=session) if session else []
-    return render(request, "feedback/sample_chat.html", _context(request, turns=turns))
+    return render(request, "feedback/sample_chat.html", _context(request, turns=turns, **_received(request, session)))
+
+
+@require_GET
+def chat_received(request: ProjectRequest) -> HttpResponse:
+    """What has been received by now, for the page that asks again; 204 where nothing is new since ``?mark=``."""
+    context = _received(request, _enter(request))
+    if not request.htmx:
+        return redirect("feedback:sample-chat")
+    if request.GET.get("mark") == context["mark"]:
+        return HttpResponse(status=204)
+    return render(request, "feedback/_chat_received.html", context)
 
 
 @require_POST
@@ -62,5 +74,14 @@ def _context(request: ProjectRequest, *, turns: list[sample_chat.Turn], **more: 
         known = str(request.session.get(KEY, ""))
         key = sample_chat.widget_key(request.project, actor=request.user, origin=origin, known=known)
         request.session[KEY] = key
-    onward = [step for step in sample_chat.onward if may(request.membership, step.right)]
-    return {"section": "chat", "turns": turns, "origin": origin, "key": key, "onward": onward, **more}
+    return {
+        "section": "chat", "turns": turns, "origin": origin, "key": key, "prepared": sample_chat.PREPARED,
+        "person": sample_chat.PERSON.question, **more,
+    }  # fmt: skip
+
+
+def _received(request: ProjectRequest, session: str) -> dict[str, Any]:
+    """What the hub has received, and a mark by which the page asks whether there is more."""
+    heard = sample_chat.received(request.project, session=session) if session else []
+    state = [(one.feedback.pk, one.feedback.superseded_at, one.place) for one in heard]
+    return {"heard": heard, "mark": hashlib.sha256(repr(state).encode()).hexdigest()[:16]}

@@ -176,6 +176,11 @@ class TestMediaTypes:
     def test_json_may_be_said_in_several_ways(self, sk: Api, media_type: str) -> None:
         assert sk.call("POST", URL, json.dumps(interaction()).encode(), content_type=media_type)[0] == 201
 
+    def test_an_answer_that_cannot_be_given_is_refused_even_without_a_key(self, nobody: Api, sk: Api) -> None:
+        for caller in (nobody, sk):
+            status, body = caller.post(FEEDBACK, thumbs(), Accept="text/html")
+            assert (status, body["error"]["code"]) == (406, "not_acceptable")
+
     def test_other_charsets_and_encodings_are_refused(self, sk: Api) -> None:
         assert sk.call("POST", URL, b"{}", content_type="application/json; charset=utf-16")[0] == 415
         assert sk.post(URL, b"{}", **{"Content-Encoding": "br"})[0] == 415

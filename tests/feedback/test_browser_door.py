@@ -10,10 +10,12 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from reviewhub_client import interaction_token
@@ -22,7 +24,7 @@ from feedback import limits, tokens
 from feedback.models import Feedback
 from projects import keys
 from projects import services as projects
-from projects.models import ApiKey, Project
+from projects.models import ApiKey, Project, RateCounter
 from projects.secrets import place, seal
 from tests import token_vector as vector
 from tests.conftest import Api
@@ -137,6 +139,12 @@ class TestTokens:
     def test_a_token_of_another_project_is_refused(self, pk: Api, other_project: Project) -> None:
         assert self.send(pk, interaction_token(secret_of(other_project)[1], "req-1"))[0] == 401
 
+    def test_a_token_ends_with_the_key_that_signed_it(self, pk: Api, project: Project) -> None:
+        key, text = keys.create_key(project=project, kind="sk", name="old", expires_in=timedelta(hours=1))
+        assert self.send(pk, interaction_token(text, "req-1", "u-1"))[0] == 201
+        ApiKey.objects.filter(pk=key.pk).update(expires_at=Now())
+        assert self.send(pk, interaction_token(text, "req-1", "u-2"))[0] == 401
+
     def test_two_keys_overlap_while_one_is_replaced(self, pk: Api, project: Project) -> None:
         (old, old_text), (_, new_text) = secret_of(project), secret_of(project)
         for place_, text in enumerate((old_text, new_text)):
@@ -156,6 +164,53 @@ class TestTokens:
     def test_servers_need_no_token(self, sk: Api) -> None:
         assert sk.post(URL, thumbs(), **{"X-Interaction-Token": "nonsense"})[0] == 201
         assert only().verified is True
+
+
+class TestPolicies:
+    @pytest.fixture
+    def choose(self, project: Project, browser_of: Callable[[str], Client]) -> Callable[[str], None]:
+        """Chooses a policy on the settings page."""
+
+        def save(policy: str) -> None:
+            body = {"name": project.name, "owner": "", "token_policy": policy}
+            assert browser_of("admin").post("/p/acme/settings/", body).status_code == 302
+
+        return save
+
+    def test_required_means_that_nothing_else_is_stored(
+        self, choose: Callable[[str], None], pk: Api, sk: Api, backend: str
+    ) -> None:
+        choose("require")
+        status, body = pk.post(URL, thumbs(), **ORIGIN)
+        assert (status, body["error"]["code"]) == (401, "token_required")
+        assert "X-Interaction-Token" in body["error"]["message"]
+        leaving = json.dumps({"key": pk.headers["Authorization"].removeprefix("Bearer "), "feedback": thumbs()})
+        assert Client().post(BEACON, leaving, content_type="text/plain", headers=ORIGIN).status_code == 401
+        assert pk.post(URL, thumbs(), **ORIGIN, **{"X-Interaction-Token": "e30.AAAA"})[0] == 401
+        assert not Feedback.objects.exists()
+        token = {"X-Interaction-Token": interaction_token(backend, "req-1")}
+        assert pk.post(URL, thumbs(), **ORIGIN, **token)[0] == 201
+        assert sk.post(URL, thumbs())[0] == 201
+        assert set(Feedback.objects.values_list("verified", flat=True)) == {True}
+
+    def test_the_page_may_read_the_refusal(self, choose: Callable[[str], None], pk: Api) -> None:
+        choose("require")
+        response = pk.client.post(URL, thumbs(), content_type="application/json", headers={**pk.headers, **ORIGIN})
+        assert response.status_code == 401
+        assert response["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+
+    def test_preferred_keeps_both_apart(self, choose: Callable[[str], None], pk: Api, backend: str) -> None:
+        choose("prefer")
+        pk.post(URL, thumbs(user_id="u-0"), **ORIGIN)
+        pk.post(URL, thumbs(), **ORIGIN, **{"X-Interaction-Token": interaction_token(backend, "req-1", "u-1")})
+        assert dict(Feedback.objects.values_list("end_user_id", "verified")) == {"u-0": False, "u-1": True}
+
+    def test_off_means_that_no_token_is_looked_at(self, choose: Callable[[str], None], pk: Api, backend: str) -> None:
+        choose("off")
+        for place_, token in enumerate((interaction_token(backend, "req-1", "u-1"), "nonsense")):
+            sent = thumbs(user_id=f"said-{place_}")
+            assert pk.post(URL, sent, **ORIGIN, **{"X-Interaction-Token": token})[0] == 201
+        assert dict(Feedback.objects.values_list("end_user_id", "verified")) == {"said-0": False, "said-1": False}
 
 
 @pytest.fixture
@@ -195,6 +250,28 @@ class TestLimits:
     def test_guessing_at_tokens_is_limited(self, pk: Api) -> None:
         token = {"X-Interaction-Token": "e30.AAAA"}
         assert [pk.post(URL, thumbs(), **ORIGIN, **token)[0] for _ in range(11)] == [401] * 10 + [429]
+
+    def test_one_visitor_is_limited_over_all_keys_and_interactions(
+        self, pk: Api, project: Project, backend: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "BROWSER_ADDRESS_REQUESTS", 3)
+        second = Api(keys.create_key(project=project, kind="pk", name="two", origins=[ORIGIN["Origin"]])[1])
+        sent = [api.post(URL, thumbs(interaction_id=f"r-{n}"), **ORIGIN) for n, api in enumerate([pk, second] * 2)]
+        assert [status for status, _ in sent] == [201] * 3 + [429]
+        elsewhere = Client(REMOTE_ADDR="203.0.113.9")
+        send = {"content_type": "application/json", "headers": {**pk.headers, **ORIGIN}}
+        assert elsewhere.post(URL, thumbs(interaction_id="r-9"), **send).status_code == 201
+        token = {"X-Interaction-Token": interaction_token(backend, "req-1", "u-1")}
+        assert pk.post(URL, thumbs(), **ORIGIN, **token)[0] == 201
+
+    def test_no_address_is_stored(self, pk: Api) -> None:
+        client = Client(REMOTE_ADDR="203.0.113.9")
+        client.post(URL, thumbs(), content_type="application/json", headers={**pk.headers, **ORIGIN})
+        client.post("/login/", {"username": "a@example.com", "password": "x"})
+        names = list(RateCounter.objects.values_list("key", flat=True))
+        assert len([name for name in names if name.startswith(("feedback:from:", "sign-in-from:"))]) == 2
+        plain = hashlib.sha256(b"203.0.113.9").hexdigest()
+        assert [name for name in names if "203.0.113" in name or plain in name] == []
 
     def test_secret_keys_are_not_limited_and_do_not_pay_for_it(self, sk: Api) -> None:
         with CaptureQueriesContext(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.template import engines
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from feedback import browsing, detail, services
+from feedback import browsing, detail, filters, finding, services
 from feedback.browsing import Cell, Column
 from feedback.detail import Event, Section
 from feedback.models import Interaction
@@ -24,10 +24,14 @@ HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(1)> " onmouseover="
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Without what other apps add: their tests count their queries."""
     monkeypatch.setattr(detail, "sections", [])
     monkeypatch.setattr(browsing, "columns", [])
+    everything = filters.facts[:]
+    filters.facts[:] = [fact for fact in everything if fact.name in {"feedback", "score", "flag"}]
+    yield
+    filters.facts[:] = everything
 
 
 @pytest.fixture
@@ -127,13 +131,13 @@ class TestList:
         assert "This filter does not fit" in response.content.decode()
 
     def test_pages_go_on_where_the_last_ended_and_keep_the_filter(self, viewer: Client, project: Project) -> None:
-        store(project, 60)
+        store(project, 40)
         first = get(viewer, "?model=gpt-x")
         older = re.search(r'rel="next" href="(\?[^"]+)"', first)
         assert older is not None
         assert "model=gpt-x" in older[1]
         second = get(viewer, older[1].replace("&amp;", "&"))
-        assert (len(rows_of(first)), len(rows_of(second))) == (50, 10)
+        assert (len(rows_of(first)), len(rows_of(second))) == (25, 15)
         assert 'rel="next"' not in second
 
     def test_htmx_receives_the_results_alone(self, viewer: Client, project: Project) -> None:
@@ -157,15 +161,16 @@ class TestList:
 
     def test_takes_the_same_number_of_queries_for_n_and_2n_rows(self, viewer: Client, project: Project) -> None:
         counts = []
-        for start in (0, 15):
-            store(project, 15, start)
-            for n in range(start, start + 15):
+        for start in (0, 12):
+            store(project, 12, start)
+            for n in range(start, start + 12):
                 services.record_feedback(project, thumbs(interaction_id=f"r{n:03}"))
             with CaptureQueriesContext(connection) as queries:
-                assert len(rows_of(get(viewer))) == start + 15
+                assert len(rows_of(get(viewer))) == start + 12
             counts.append(len(queries))
-        # session, user, membership with project; rows, counts and facets, feedback, flags
-        assert counts == [7, 7]
+        # session, user, membership with project; unread traces; keys with counts and facets, rows, feedback, flags,
+        # saved views
+        assert counts == [9, 9]
 
     def test_does_not_load_what_it_does_not_show(self, viewer: Client, project: Project) -> None:
         store(project, 1)
@@ -178,9 +183,9 @@ class TestList:
     def test_counts_look_at_a_bounded_number_of_rows(
         self, viewer: Client, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(browsing, "LOOK_BACK", 10)
-        store(project, 12)
-        assert "more than 10" in get(viewer)
+        monkeypatch.setattr(finding, "NEAR", 30)
+        store(project, 40)
+        assert "of the newest 30 match" in " ".join(re.sub("<[^>]+>", "", get(viewer)).split())
 
     def test_facets_count_by_value(self, project: Project) -> None:
         store(project, 3)
@@ -190,8 +195,19 @@ class TestList:
         assert facets == {
             "feature": {"billing-faq": 3}, "model": {"gpt-x": 3, "b": 1}, "prompt_version": {"14": 3},
             "release": {"2026.11.2": 3}, "environment": {"production": 3}, "status": {"ok": 3, "error": 1},
+            "variant": {"control": 3}, "tag": {"vip": 3}, "language": {},
         }  # fmt: skip
-        assert (found.count, found.more) == (4, False)
+        assert found.counts == finding.Counts(4, None, False, found.counts.facets)
+
+    def test_each_score_has_its_own_heading(self, viewer: Client, project: Project) -> None:
+        services.record_interaction(project, interaction())
+        for name, value in (("tone", 0.9), ("faithfulness", 0.6), ("faithfulness", 0.9), ("faithfulness", 0.2)):
+            services.record_score(project, {"interaction_id": "req-1", "name": name, "value": value})
+        html = get(viewer)
+        steps = ["faithfulness:under 0.50", "faithfulness:0.50 to 0.80", "faithfulness:over 0.80", "tone:over 0.80"]
+        assert re.findall(r'name="score" value="([^"]+)"', html) == steps
+        assert "Score: faithfulness" in html
+        assert "Score: tone" in html
 
     def test_another_app_adds_a_column(self, viewer: Client, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         store(project, 2)
@@ -284,8 +300,8 @@ class TestDetail:
             with CaptureQueriesContext(connection) as queries:
                 page_of(viewer, name)
             counts.append(len(queries) - 1)
-        # session, user, membership with project; interaction, newer, older, spans, feedback, scores
-        assert counts == [9, 9]
+        # session, user, membership with project; interaction, newer, older, spans, the chosen span, feedback, scores
+        assert counts == [10, 10]
 
     def test_superseded_and_unverified_votes_say_so(self, viewer: Client, project: Project) -> None:
         services.record_interaction(project, interaction())

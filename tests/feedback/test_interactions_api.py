@@ -285,12 +285,12 @@ class TestList:
         assert (status, body["error"]["details"][0]["path"]) == (422, path)
 
     @pytest.mark.usefixtures("many")
-    def test_takes_one_query_whatever_the_number_of_rows(self, sk: Api) -> None:
+    def test_takes_two_queries_whatever_the_number_of_rows(self, sk: Api) -> None:
         sk.get(URL)
         for size in (3, 12):
             with CaptureQueriesContext(connection) as queries:
                 sk.get(f"{URL}?limit={size}")
-            assert len(queries) == 1
+            assert len(queries) == 2  # which, and what they hold
 
 
 class TestWhoMay:

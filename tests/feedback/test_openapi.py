@@ -26,8 +26,8 @@ def test_the_document_is_valid_and_complete(document: dict[str, Any]) -> None:
     assert {(path, method) for path, methods in document["paths"].items() for method in methods} == {
         ("/api/v1/interactions", "get"), ("/api/v1/interactions", "post"), ("/api/v1/interactions/batch", "post"),
         ("/api/v1/interactions/{external_id}", "get"), ("/api/v1/interactions/{external_id}", "patch"),
-        ("/api/v1/feedback", "post"), ("/api/v1/feedback/batch", "post"), ("/api/v1/scores", "post"),
-        ("/api/v1/feedback/beacon", "post"),
+        ("/api/v1/feedback", "get"), ("/api/v1/feedback", "post"), ("/api/v1/feedback/batch", "post"),
+        ("/api/v1/scores", "post"), ("/api/v1/feedback/beacon", "post"),
     }  # fmt: skip
 
 

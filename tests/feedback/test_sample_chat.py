@@ -12,6 +12,8 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
+from annotations import triage
+from annotations.models import Task
 from feedback import sample_chat, tokens
 from feedback.models import Feedback, Interaction
 from projects import keys
@@ -137,7 +139,63 @@ def test_who_says_too_much_has_to_wait(reviewer: Client, monkeypatch: Any) -> No
     assert reviewer.post(SAY, {"message": "Hi"}).status_code == 429
 
 
-def test_the_way_on_is_shown_to_those_who_may_go(sample: Project, browser_of: Callable[[str], Client]) -> None:
-    assert "See it in the queue" in say(browser_of("reviewer"))
-    assert "See it in the queue" not in say(browser_of("viewer"))
+RECEIVED = "/sample-chat/received/"
+HTMX = {"HX-Request": "true"}
+
+
+def vote(page: str, **feedback: str) -> None:
+    """What the last widget of the page sends."""
+    given = widget(page)
+    body = {"interaction_id": given["interaction"], "kind": "thumbs", "value": "down", **feedback}
+    sent = Api(given["key"]).post(
+        "/api/v1/feedback", body, Origin=ORIGIN, **{"X-Interaction-Token": given["token"]}
+    )  # fmt: skip
+    assert sent[0] == 201
+
+
+@pytest.mark.parametrize("who", ["reviewer", "viewer"])
+def test_a_vote_is_shown_as_received_and_leads_to_its_item(
+    who: str, sample: Project, browser_of: Callable[[str], Client]
+) -> None:
+    client = browser_of(who)
+    vote(say(client))
+    waiting = client.get(RECEIVED, headers=HTMX).content.decode()
+    assert "Verified by its token" in waiting
+    assert "On its way to a queue" in waiting
+    triage.run()
+    there = client.get(RECEIVED, headers=HTMX).content.decode()
+    assert "Your item is in the queue <b>Negative feedback</b>" in there
+    assert "Your item is in the queue" in client.get(PAGE).content.decode()  # also without scripts
+    task = Task.objects.get()
+    assert (f'action="/p/acme/tasks/{task.pk}/claim/"' in there) is (who == "reviewer")
+    if who == "reviewer":
+        opened = client.post(f"/p/acme/tasks/{task.pk}/claim/", follow=True)
+        assert "What does it cost?" in opened.content.decode()
+
+
+def test_the_page_asks_again_without_being_sent_the_same(reviewer: Client) -> None:
+    page = say(reviewer)
+    mark = page.split("?mark=")[1].split('"')[0]
+    assert reviewer.get(f"{RECEIVED}?mark={mark}", headers=HTMX).status_code == 204
+    vote(page, value="up")
+    assert reviewer.get(f"{RECEIVED}?mark={mark}", headers=HTMX).status_code == 200
+    assert reviewer.get(RECEIVED).status_code == 302
+
+
+def test_what_others_say_is_not_shown(reviewer: Client, browser_of: Callable[[str], Client]) -> None:
+    vote(say(reviewer), kind="comment", value="", comment="mine alone")
+    assert "mine alone" in reviewer.get(PAGE).content.decode()
+    assert "mine alone" not in browser_of("lead").get(PAGE).content.decode()
+
+
+def test_prepared_questions_have_prepared_answers_with_their_document(reviewer: Client) -> None:
+    page = reviewer.get(PAGE).content.decode()
+    for entry in sample_chat.PREPARED:
+        assert f'value="{entry.question}"' in page
+        say(reviewer, entry.question)
+        stored = Interaction.objects.latest("pk")
+        assert (stored.output, stored.documents[0]["content"]) == (entry.answer, entry.text)
+
+
+def test_the_sample_project_leads_to_its_chat(sample: Project, browser_of: Callable[[str], Client]) -> None:
     assert "Sample chat" in browser_of("viewer").get("/p/acme/interactions/").content.decode()

@@ -15,7 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from feedback import limits
-from feedback.models import TelemetrySpan
+from feedback.models import TelemetryChunk
+from feedback.telemetry.intake import merged
 from projects import keys
 from projects.models import Project
 from tests.conftest import Api
@@ -44,7 +45,7 @@ def binary(body: dict[str, Any]) -> bytes:
 
 
 def stored() -> list[str]:
-    return list(TelemetrySpan.objects.values_list("span_id", flat=True))
+    return [span.span_id for span in merged(TelemetryChunk.objects.values_list("body", flat=True))]
 
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db.models.functions import Now
 
-from feedback.models import Feedback, Inbox, Interaction, Score, TelemetryTrace
-from feedback.telemetry.assembly import assemble_waiting
+from feedback.models import Feedback, Inbox, Interaction, Score, TelemetryChunk, TelemetryTrace
+from feedback.telemetry import assemble, assembly
+from feedback.telemetry.assembly import BROKEN, assemble_waiting
 from feedback.telemetry.intake import record_spans
 from feedback.telemetry.wire import Event, WireSpan
 from projects.models import Project
@@ -177,3 +179,62 @@ def test_hostile_attribute_keys_are_stored_as_data(key: str, project: Project) -
     record_spans(project, [span(1, attributes=CURRENT | {key: "x"})])
     settle()
     assert Interaction.objects.get().spans.get().attributes[key] == "x"
+
+
+def test_personal_data_is_masked_before_a_span_is_stored(project: Project) -> None:
+    project.masking = ["email", "card"]
+    project.save()
+    asked = json.dumps(
+        [{"role": "user", "parts": [{"type": "text", "content": "I am ann@example.com, card 4111 1111 1111 1111"}]}]
+    )
+    called = '{"card": 4111111111111111, "to": "ann@example.com"}'
+    record_spans(
+        project,
+        [
+            span(1, attributes=CURRENT | {"gen_ai.input.messages": asked, "user.id": "ann@example.com"}),
+            span(2, 1, name="mail bob@example.com", attributes={"gen_ai.operation.name": "execute_tool",
+                                                               "gen_ai.tool.call.arguments": called}),
+        ],
+    )  # fmt: skip
+    (body,) = TelemetryChunk.objects.values_list("body", flat=True)
+    assert body.count("@example.com") == 1, "only the user's id, which identifies"
+    settle()
+    interaction = Interaction.objects.get()
+    assert interaction.messages[-1]["content"] == "I am [email], card [card]"
+    assert interaction.end_user_id == "ann@example.com"
+    assert interaction.masked == {"email": 3, "card": 1}
+    tool = interaction.spans.get(kind="tool")
+    assert (tool.name, tool.input["to"]) == ("mail [email]", "[email]")
+
+
+def test_one_trace_that_cannot_be_read_does_not_hold_up_the_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = assemble.interaction
+
+    def stumble(spans: list[WireSpan], *, quiet: bool) -> Any:
+        if spans[0].trace_id == TRACE:
+            raise KeyError("nobody thought of this")
+        return real(spans, quiet=quiet)
+
+    monkeypatch.setattr(assemble, "interaction", stumble)
+    other = span(1, attributes=CURRENT)
+    other.trace_id = "1" * 32
+    record_spans(project, [span(1, attributes=CURRENT), other])
+    settle()
+    assert Interaction.objects.get().external_id == "1" * 32
+    assert TelemetryTrace.objects.get(trace_id=TRACE).problem == BROKEN
+
+
+def test_traces_beyond_one_transactions_spans_follow_in_the_next(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "BATCH_SPANS", 2)
+    for number in range(5):
+        one = span(1, attributes=CURRENT)
+        one.trace_id = f"{number + 1:032x}"
+        record_spans(project, [one])
+    assert assemble_waiting(pause=NOW)
+    assert Interaction.objects.count() == 2
+    settle()
+    assert Interaction.objects.count() == 5

@@ -80,3 +80,46 @@ def test_many_spans_are_folded_below_the_third_level_and_counted() -> None:
 def test_a_chain_of_a_thousand_does_not_overflow_the_stack() -> None:
     spans = [span(str(n), str(n - 1) if n else "") for n in range(1000)]
     assert waterfall.draw(spans).bars[2].within == 997
+
+
+def names(drawn: waterfall.Waterfall) -> list[str]:
+    return [bar.span.external_id for bar in drawn.bars]
+
+
+def test_a_few_spans_are_open_and_can_be_folded() -> None:
+    spans = [span("r"), span("a", "r"), span("b", "a"), span("c", "r")]
+    assert names(waterfall.draw(spans)) == ["r", "a", "b", "c"]
+    folded = waterfall.draw(spans, flipped={"a"})
+    assert names(folded) == ["r", "a", "c"]
+    assert [(bar.within, bar.folded) for bar in folded.bars] == [(3, False), (1, True), (0, False)]
+    assert folded.hidden == 1
+
+
+def test_of_many_spans_one_that_is_opened_shows_the_next_level_only() -> None:
+    spans = [span("r"), span("a", "r"), span("b", "a"), span("c", "b"), *(span(f"d{n}", "c") for n in range(200))]
+    assert names(waterfall.draw(spans, flipped={"b"})) == ["r", "a", "b", "c"]
+    assert len(waterfall.draw(spans, flipped={"b", "c"}).bars) == 204
+
+
+def test_a_wide_trace_is_drawn_in_parts_and_none_is_lost() -> None:
+    spans = [span("r"), *(span(f"a{n}", "r") for n in range(2 * waterfall.ROWS))]
+    first, second, third = (waterfall.draw(spans, first=part * waterfall.ROWS) for part in range(3))
+    assert [first.later, second.later, third.later] == [waterfall.ROWS + 1, 1, 0]
+    assert names(first) + names(second) + names(third) == [row.external_id for row in spans]
+
+
+@pytest.mark.parametrize(
+    ("first_token_ms", "waiting"),
+    [(1500, {"answer": 25.0}), (1000, {"answer": 0.0}), (500, {"rewrite": 12.5}), (None, {}), (9999, {}), (-1, {}),
+     (3500, {})],
+)  # fmt: skip
+def test_the_wait_for_the_first_token_is_part_of_the_call_during_which_it_came(
+    first_token_ms: float | None, waiting: dict[str, float]
+) -> None:
+    spans = [
+        span("r", "", 0, 2), span("wrapper", "r", 0, 2, kind="chain"), span("rewrite", "r", 0.25, 0.75, kind="llm"),
+        span("outer", "r", 0.9, 1.9, kind="llm"), span("answer", "outer", 1, 1.8, kind="llm"),
+    ]  # fmt: skip
+    drawn = waterfall.draw(spans, first_token_ms=first_token_ms)
+    assert {bar.span.external_id: bar.waiting for bar in drawn.bars if bar.waiting is not None} == waiting
+    assert drawn.waits is bool(waiting)
