@@ -6,11 +6,27 @@
     hub.record_interaction({"id": "req-1", "input": "Fee for a paper statement?", "output": "It is free."})
     hub.feedback("req-1", "thumbs", "down", comment="wrong fee")
 
-Depends on httpx only.
+``AsyncHub`` is its twin for asyncio. ``hub.interaction``, ``hub.record`` and ``hub.wrap`` record an application and
+send in the background. Depends on httpx only; importing it starts nothing.
 """
 
-from reviewhub_client.hub import Golden, Hub, HubError
+from reviewhub_client.asynchronous import AsyncHub
+from reviewhub_client.background import Background, Refused, Statistics
+from reviewhub_client.hub import Golden, Hub
+from reviewhub_client.recording import Call, Step
 from reviewhub_client.tokens import interaction_token
+from reviewhub_client.wire import HubError
 
-__all__ = ["Golden", "Hub", "HubError", "interaction_token"]
+__all__ = [
+    "AsyncHub",
+    "Background",
+    "Call",
+    "Golden",
+    "Hub",
+    "HubError",
+    "Refused",
+    "Statistics",
+    "Step",
+    "interaction_token",
+]
 __version__ = "0.1.0"

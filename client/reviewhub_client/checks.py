@@ -15,10 +15,15 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reviewhub_client import schema
+
+try:  # the server has RE2, whose time is linear in the text; the light client may do without
+    import re2
+except ImportError:
+    re2 = None
 
 SIMILAR_FROM = 0.5
 MAX_PATTERN = 500
@@ -42,9 +47,11 @@ class Finding:
     name: str
     passed: bool
     detail: str = ""
+    score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "passed": self.passed, "detail": self.detail}
+        told = {"name": self.name, "passed": self.passed, "detail": self.detail}
+        return told if self.score is None else {**told, "score": self.score}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +61,51 @@ class Judgement:
     passed: bool
     findings: tuple[Finding, ...]
 
+    @property
+    def score(self) -> float | None:
+        """The mean of those checks that measure (similarity, a judge), 0 to 1; None where none did."""
+        scores = [finding.score for finding in self.findings if finding.score is not None]
+        return round(sum(scores) / len(scores), 6) if scores else None
+
     def as_dicts(self) -> list[dict[str, Any]]:
         return [finding.as_dict() for finding in self.findings]
 
 
-def judge(example: Mapping[str, Any], output: str, checks: Sequence[Mapping[str, Any]] = ()) -> Judgement:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an answer took: milliseconds and US dollars; None where nobody measured."""
+
+    latency_ms: float | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a model thinks of an answer: how far it meets a criterion, 0 to 1, and why."""
+
+    score: float
+    reason: str = ""
+
+
+# Asks a model how far an answer (second) to an example (first) meets a criterion (third).
+Ask = Callable[[Mapping[str, Any], str, str], Opinion]
+
+
+def judge(
+    example: Mapping[str, Any], output: str, checks: Sequence[Mapping[str, Any]] = (), *, spent: Spent | None = None,
+    ask: Ask | None = None,
+) -> Judgement:  # fmt: skip
     """Holds ``output`` against ``example`` (a line of the native export).
 
     Without ``checks`` those that follow from the example apply; ``{"type": "expected"}`` in ``checks`` stands
-    for them. Raises BadCheck.
+    for them. With ``ask`` an assertion that its words do not settle is put to a model. Raises BadCheck, and whatever
+    ``ask`` raises.
     """
     wanted: list[Mapping[str, Any]] = []
     for check in checks or [{"type": "expected"}]:
         wanted.extend(derive(example) if check.get("type") == "expected" else [check])
-    findings = tuple(_run(check, example, output) for check in wanted)
+    context = _Context(example, output, spent or Spent(), ask)
+    findings = tuple(_run(check, context) for check in wanted)
     return Judgement(all(finding.passed for finding in findings), findings)
 
 
@@ -85,7 +123,11 @@ def derive(example: Mapping[str, Any]) -> list[dict[str, Any]]:
     desired = expected.get("output") or ""
     checks: list[dict[str, Any]] = [{"type": "not_empty"}]
     specific = [
-        {"type": "contains" if assertion.get("type") == "must" else "not_contains", "text": assertion.get("text", "")}
+        {
+            "type": "contains" if assertion.get("type") == "must" else "not_contains",
+            "text": assertion.get("text", ""),
+            "assertion": True,
+        }
         for assertion in expected.get("assertions") or []
     ]
     if expected.get("schema"):
@@ -107,20 +149,21 @@ def validate(checks: Any) -> list[dict[str, Any]]:
         raise BadCheck(f"more than {MAX_CHECKS} checks")
     for place, check in enumerate(checks):
         kind = check.get("type") if isinstance(check, dict) else None
-        if kind != "expected" and (not isinstance(kind, str) or kind not in _CHECKS):
-            known = ", ".join(sorted([*_CHECKS, "expected"]))
+        if not isinstance(kind, str) or kind not in {"expected", *_CHECKS, *_WITH_CONTEXT}:
+            known = ", ".join(sorted([*_CHECKS, *_WITH_CONTEXT, "expected"]))
             raise BadCheck(f"checks/{place}: type must be one of {known}")
         if kind == "regex":
             compile_pattern(check.get("pattern"))
+        for name in {"max_latency": ["ms"], "max_cost": ["usd"]}.get(kind, []):
+            _bound(check, name)
         if kind == "json_schema" and "schema" in check:
             schema.faults({}, check["schema"])
     return checks
 
 
 def needs_client(checks: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether only the caller's own machine may run these checks. A pattern is code: Python's matcher has no time
-    limit, so the server does not run patterns that came from outside."""
-    return any(check.get("type") == "regex" for check in checks)
+    """Whether only the caller can run these checks: they ask a model."""
+    return any(check.get("type") == "judge" or check.get("judge") for check in checks)
 
 
 def normalise(text: str) -> str:
@@ -157,23 +200,41 @@ def numbers(text: str) -> list[float]:
     return [value for value in map(float, found) if math.isfinite(value)]
 
 
-def compile_pattern(pattern: object) -> re.Pattern[str]:
-    """The compiled pattern, or BadCheck: too long, malformed, or of a form whose running time can explode.
+def compile_pattern(pattern: object) -> Any:
+    """The compiled pattern, or BadCheck: too long, malformed, or not of RE2's language, which the server runs.
 
-    Refused is a repeat without a small bound inside another one, ``(a+)+``, and alternatives inside one,
-    ``(a|ab)*``: they take exponential time on some text. It is a guard against accidents, not against attack.
+    Where RE2 is not installed, Python's matcher takes its place. It backtracks, so that what RE2 does not know is
+    refused (groups that look around, references back), and so is a form whose running time can explode: a repeat
+    without a small bound inside another one, ``(a+)+``, and alternatives inside one, ``(a|ab)*``.
     """
     if not isinstance(pattern, str) or not pattern:
         raise BadCheck("regex: pattern must be a text")
     if len(pattern) > MAX_PATTERN:
         raise BadCheck(f"regex: pattern is longer than {MAX_PATTERN} characters")
+    if re2 is not None:
+        try:
+            options = re2.Options()
+            options.log_errors = False
+            return re2.compile(f"(?m){pattern}", options)
+        except re2.error as error:
+            raise BadCheck(f"regex: {_told(error)}") from None
     try:
-        compiled = re.compile(pattern, re.MULTILINE)
+        compiled = re.compile(pattern, re.MULTILINE | re.ASCII)
     except (re.error, RecursionError, OverflowError) as error:
         raise BadCheck(f"regex: {error}") from None
+    if _BEYOND_RE2.search(re.sub(r"\\\\", "", pattern)):
+        raise BadCheck("regex: looking around and references back are not understood by RE2")
     if _may_explode(_without_classes(pattern)):
         raise BadCheck("regex: a repeat inside a repeat, or alternatives inside one, can take for ever; write it flat")
     return compiled
+
+
+_BEYOND_RE2 = re.compile(r"\(\?(?:=|!|<=|<!|>|\(|P=)|\\[1-9]|[*+?}]\+")
+
+
+def _told(error: Exception) -> str:
+    said = error.args[0] if error.args else error
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
 
 def _may_explode(pattern: str) -> bool:
@@ -201,12 +262,25 @@ def _same(left: str, right: str) -> bool:
     return normalise(left) == normalise(right)
 
 
-def _run(check: Mapping[str, Any], example: Mapping[str, Any], output: str) -> Finding:
+@dataclass(frozen=True, slots=True)
+class _Context:
+    example: Mapping[str, Any]
+    output: str
+    spent: Spent
+    ask: Ask | None
+
+
+def _run(check: Mapping[str, Any], context: _Context) -> Finding:
     kind = check.get("type")
-    if not isinstance(kind, str) or kind not in _CHECKS:
+    if not isinstance(kind, str) or kind not in {*_CHECKS, *_WITH_CONTEXT}:
         raise BadCheck(f"no such check: {kind!r}")
-    passed, detail = _CHECKS[kind](check, example.get("expected") or {}, output)
-    return Finding(str(check.get("name") or kind), passed, detail)
+    name = str(check.get("name") or kind)
+    if kind in _WITH_CONTEXT:
+        return replace(_WITH_CONTEXT[kind](check, context), name=name)
+    passed, detail = _CHECKS[kind](check, context.example.get("expected") or {}, context.output)
+    if check.get("assertion") and context.ask is not None and passed == (kind == "not_contains"):
+        return replace(_asserted(check, context, context.ask), name=name)  # its words alone do not settle it
+    return Finding(name, passed, detail)
 
 
 Verdict = tuple[bool, str]
@@ -280,10 +354,52 @@ def _numeric(check: Check, expected: Expected, output: str) -> Verdict:
     return (False, f"does not give {missing[0]:g}") if missing else (True, "")
 
 
-def _similar(check: Check, expected: Expected, output: str) -> Verdict:
+def _similar(check: Check, context: _Context) -> Finding:
     least = _share(check, "min", SIMILAR_FROM)
-    value = similarity(output, _text(check, expected))
-    return value >= least, f"{value:.2f} of at least {least:.2f}"
+    value = similarity(context.output, _text(check, context.example.get("expected") or {}))
+    return Finding("similar", value >= least, f"{value:.2f} of at least {least:.2f}", round(value, 6))
+
+
+def _asserted(check: Check, context: _Context, ask: Ask) -> Finding:
+    """What a model says of an assertion: a demand that is met in other words, or something forbidden in other words."""
+    text = str(check.get("text") or "")
+    demand = "meets this demand" if check["type"] == "contains" else "keeps clear of this"
+    opinion = ask(context.example, context.output, f"The answer {demand}: {text}")
+    return Finding("", opinion.score >= SIMILAR_FROM, _judged(text, opinion), opinion.score)
+
+
+def _judge(check: Check, context: _Context) -> Finding:
+    criterion, least = check.get("criterion"), _share(check, "min", SIMILAR_FROM)
+    if not isinstance(criterion, str) or not criterion.strip():
+        raise BadCheck("judge: criterion must be a text")
+    if context.ask is None:
+        raise BadCheck("judge: name a model to ask (--judge openai:MODEL)")
+    opinion = context.ask(context.example, context.output, criterion)
+    return Finding("judge", opinion.score >= least, _judged(criterion, opinion), opinion.score)
+
+
+def _judged(text: str, opinion: Opinion) -> str:
+    return f"{_short(text)}: {opinion.score:.2f}, {opinion.reason}"[:1000]
+
+
+def _max_latency(check: Check, context: _Context) -> Finding:
+    most, took = _bound(check, "ms"), context.spent.latency_ms
+    if took is None:
+        return Finding("max_latency", False, "nobody measured how long it took")
+    return Finding("max_latency", took <= most, f"{took:.0f} ms of at most {most:g}")
+
+
+def _max_cost(check: Check, context: _Context) -> Finding:
+    most, cost = _bound(check, "usd"), context.spent.cost_usd
+    if cost is None:
+        return Finding("max_cost", False, "nobody knows what it cost")
+    return Finding("max_cost", cost <= most, f"${cost:.6f} of at most ${most:g}")
+
+
+def _bound(check: Check, name: str) -> float:
+    if name not in check:
+        raise BadCheck(f"{check.get('type')}: {name} must be a number from 0 on")
+    return _share(check, name, 0.0)
 
 
 def _max_length(check: Check, expected: Expected, output: str) -> Verdict:
@@ -303,8 +419,13 @@ _CHECKS: dict[str, Callable[[Check, Expected, str], Verdict]] = {
     "regex": _regex,
     "json_schema": _json_schema,
     "numeric": _numeric,
-    "similar": _similar,
     "max_length": _max_length,
+}
+_WITH_CONTEXT: dict[str, Callable[[Check, _Context], Finding]] = {
+    "similar": _similar,
+    "judge": _judge,
+    "max_latency": _max_latency,
+    "max_cost": _max_cost,
 }
 
 

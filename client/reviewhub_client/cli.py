@@ -8,14 +8,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from reviewhub_client import checks, report, schema
-from reviewhub_client.eval import Evaluation, Progress, evaluate
-from reviewhub_client.hub import Hub, HubError
-from reviewhub_client.targets import CannotRun, resolve
+from reviewhub_client.answers import CannotRun
+from reviewhub_client.cache import Cached
+from reviewhub_client.eval import Evaluation, Plan, Progress, chosen, evaluate
+from reviewhub_client.hub import Hub
+from reviewhub_client.judging import ModelJudge
+from reviewhub_client.spending import Estimate, Price, duration, estimate
+from reviewhub_client.targets import resolve
+from reviewhub_client.wire import HubError
 
 EXIT = {"pass": 0, "fail": 1, "inconclusive": 2}
 COULD_NOT_RUN = 3
@@ -40,7 +46,8 @@ def parser() -> argparse.ArgumentParser:
     )
     words.add_argument(
         "--target", required=True,
-        help="a file of answers (JSON Lines of id and output), openai:MODEL, or the address of a compatible server",
+        help="a file of answers (JSON Lines of id and output), openai:MODEL, anthropic:MODEL, the address of a "
+        "compatible server, http:FILE for any endpoint by template, or python:MODULE:FUNCTION",
     )  # fmt: skip
     words.add_argument("--model", default="", help="the model, where the target is an address")
     words.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="sent with each request")
@@ -55,6 +62,29 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--margin", type=float, metavar="SHARE", help="loss of pass rate that is tolerated (0.05)")
     words.add_argument("--alpha", type=float, metavar="SHARE", help="chance of a false alarm (0.05)")
     words.add_argument("--max-unanswered", type=float, metavar="SHARE", help="share without an answer (0.05)")
+    words.add_argument("--score-margin", type=float, metavar="SHARE", help="loss of mean score that is tolerated")
+    words.add_argument("--max-latency-p95", type=float, metavar="MS", help="95 of 100 answers must be as fast")
+    words.add_argument(
+        "--max-cost-increase", type=float, metavar="SHARE", help="of the baseline's cost (0.1: 10 %% more)"
+    )
+    words.add_argument("--repeats", type=int, default=1, metavar="N", help="ask each example N times (1)")
+    words.add_argument(
+        "--flaky-repeats",
+        type=int,
+        default=1,
+        metavar="N",
+        help="ask those N times that contradicted themselves before",
+    )
+    words.add_argument(
+        "--judge", default="", metavar="MODEL", help="openai:MODEL or anthropic:MODEL for what words do not settle"
+    )
+    words.add_argument("--price", default="", metavar="IN,OUT", help="US dollars for a million tokens")
+    words.add_argument("--budget", type=float, metavar="USD", help="stop when so much is spent; needs --price")
+    words.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep answers by what was asked, and take them from there"
+    )
+    words.add_argument("--estimate", action="store_true", help="say what it would take, and stop")
+    words.add_argument("--retries", type=int, default=5, help="for an answer that may come later (5)")
     words.add_argument("--concurrency", type=int, default=8, help="requests at a time (8)")
     words.add_argument("--timeout", type=float, default=120.0, help="seconds for one answer (120)")
     words.add_argument("--resume", default="", metavar="RUN", help="go on with a run that broke off")
@@ -80,25 +110,67 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         sys.stderr.write("\nStopped." + "".join(f" {note}" for note in getattr(error, "__notes__", [])) + "\n")
         return COULD_NOT_RUN
-    return EXIT.get(evaluation.verdict, COULD_NOT_RUN)
+    return 0 if evaluation is None or evaluation.open else EXIT.get(evaluation.verdict, COULD_NOT_RUN)
 
 
-def _evaluate(options: argparse.Namespace) -> Evaluation:
+def _evaluate(options: argparse.Namespace) -> Evaluation | None:
     dataset, _, version = options.dataset.partition("@")
-    target = resolve(options.target, model=options.model, parameters=_pairs(options.param), timeout=options.timeout)
+    target = resolve(
+        options.target, model=options.model, parameters=_pairs(options.param), timeout=options.timeout,
+        retries=options.retries,
+    )  # fmt: skip
+    if options.cache:
+        target = Cached(target, options.cache)
+    price = Price.parse(options.price) if options.price else None
+    if min(options.repeats, options.flaky_repeats) < 1:
+        raise CannotRun("--repeats is a whole number from 1 on")
     rules = {
         "min_pass_rate": options.min_pass_rate, "margin": options.margin, "alpha": options.alpha,
         "max_unanswered": options.max_unanswered, "category_floors": _floors(options.min_category) or None,
+        "score_margin": options.score_margin, "max_latency_p95_ms": options.max_latency_p95,
+        "max_cost_increase": options.max_cost_increase,
     }  # fmt: skip
     with Hub(options.hub, options.key) as hub:
+        if options.estimate:
+            examples = chosen(hub.golden(dataset, version or "latest"), dataset, options.split)
+            work = list(examples.values()) * options.repeats
+            sys.stdout.write(f"{estimate(work, price=price, concurrency=options.concurrency)}\n")
+            return None
+        plan = Plan(
+            concurrency=options.concurrency, price=price, budget=options.budget, ask=_judge(options), told=_tell,
+            progress=_progress(),
+        )  # fmt: skip
         return evaluate(
             hub, dataset, version or "latest", target, candidate=options.candidate, baseline=options.baseline,
-            wanted=_checks(options.checks), rules={name: value for name, value in rules.items() if value is not None},
-            split=options.split, concurrency=options.concurrency, resume=options.resume, progress=_progress(),
+            wanted=_judged_by(_checks(options.checks), options.judge), split=options.split,
+            rules={name: value for name, value in rules.items() if value is not None}, repeats=options.repeats,
+            flaky_repeats=options.flaky_repeats, resume=options.resume, plan=plan,
         )  # fmt: skip
 
 
-def _write(options: argparse.Namespace, evaluation: Evaluation) -> None:
+def _judge(options: argparse.Namespace) -> ModelJudge | None:
+    if not options.judge:
+        return None
+    return ModelJudge(resolve(options.judge, timeout=options.timeout, retries=options.retries), options.judge)
+
+
+def _judged_by(wanted: list[dict[str, Any]], judge: str) -> list[dict[str, Any]]:
+    """The checks with the judge's name: runs that were judged by another one are not compared."""
+    if not judge:
+        return wanted
+    return [
+        {**check, "judge": judge} if check.get("type") in ("expected", "judge") else check
+        for check in wanted or [{"type": "expected"}]
+    ]
+
+
+def _tell(found: Estimate) -> None:
+    sys.stderr.write(f"{found}\n")
+
+
+def _write(options: argparse.Namespace, evaluation: Evaluation | None) -> None:
+    if evaluation is None:
+        return
     if options.junit:
         options.junit.write_bytes(report.junit(evaluation))
     if options.markdown:
@@ -108,16 +180,16 @@ def _write(options: argparse.Namespace, evaluation: Evaluation) -> None:
 
 def _progress() -> Progress:
     """A line that rewrites itself on a terminal, a line for every tenth in a pipe; always on standard error."""
-    terminal, told = sys.stderr.isatty(), -1
+    terminal, told, started = sys.stderr.isatty(), -1, time.monotonic()
 
     def tell(done: int, total: int) -> None:
         nonlocal told
         tenth = done * 10 // total
         if terminal:
             filled = done * 30 // total
-            sys.stderr.write(
-                f"\r{'█' * filled}{'░' * (30 - filled)} {done} of {total}" + ("\n" if done == total else "")
-            )
+            left = duration((time.monotonic() - started) / done * (total - done))
+            end = "          \n" if done == total else f", {left} left   "
+            sys.stderr.write(f"\r{'█' * filled}{'░' * (30 - filled)} {done} of {total}{end}")
         elif tenth != told:
             sys.stderr.write(f"{done} of {total} answered\n")
         told = tenth
@@ -158,3 +230,7 @@ def _floors(words: list[str]) -> dict[str, float]:
         except ValueError:
             raise CannotRun(f"--min-category {word}: write NAME=SHARE") from None
     return floors
+
+
+if __name__ == "__main__":
+    sys.exit(main())

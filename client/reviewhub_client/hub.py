@@ -5,29 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar, Unpack
 
 import httpx
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-RETRIED = frozenset({408, 425, 429, 502, 503, 504})
-LONGEST_WAIT = 60.0
+from reviewhub_client import providers, wire
+from reviewhub_client.background import Background, Options
+from reviewhub_client.recording import Recording
+from reviewhub_client.tokens import interaction_token
+from reviewhub_client.types import Amendment, Feedback, FeedbackKind, Fields, Interaction, ItemResult
+from reviewhub_client.wire import Address, Ask, Attempts, HubError, part
+
+C = TypeVar("C")
 NATIVE = "reviewhub.golden/1"
-
-
-class HubError(Exception):
-    """What Review Hub answered instead of what was asked for. ``status`` is 0 where there was no answer at all."""
-
-    def __init__(self, message: str, *, status: int = 0, code: str = "", details: Sequence[Any] = ()) -> None:
-        super().__init__(message)
-        self.status, self.code, self.details = status, code, list(details)
+PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +36,68 @@ class Golden:
     examples: dict[str, dict[str, Any]]
 
 
-class Hub:
+class Recorder(Recording):
+    """What both clients have beside their requests: a background sender, recording, tokens."""
+
+    _address: Address
+
+    def __init__(self, defaults: Fields | None) -> None:
+        self.defaults: Fields = defaults or {}
+        self._background: Background | None = None
+        self._making = threading.Lock()
+
+    def background(self, **options: Unpack[Options]) -> Background:
+        """The sender that takes items without waiting; ``options`` (see ``Background``) count at the first call."""
+        with self._making:
+            if self._background is None:
+                self._background = Background(self._address, **options)
+            elif options:
+                raise ValueError("The background sender is made already; give its options at the first call.")
+            return self._background
+
+    def wrap(self, client: C, **fields: Any) -> C:
+        """Records what this client of OpenAI or Anthropic is asked and says from now on; the same client.
+
+        Inside of an interaction a call is a step of it, otherwise an interaction with these ``fields``. Raises
+        TypeError where the client has none of the methods that are recorded.
+        """
+        return providers.wrap(self, client, {**fields})
+
+    def interaction_token(self, interaction_id: str, user_id: str | None = None, expires_in: int = 3600) -> str:
+        """A token with which a browser's feedback counts as this user's. Needs a secret key; raises ValueError."""
+        return interaction_token(self._address.key, interaction_id, user_id, expires_in)
+
+    def _close_background(self) -> None:
+        if self._background is not None:
+            self._background.close()
+
+
+class Hub(Recorder):
     """A project of a Review Hub, as a key opens it.
 
     ``base_url`` and ``key`` default to the environment's REVIEWHUB_URL and REVIEWHUB_KEY. One instance may be
-    used by several threads. Calls are retried on connection errors and on the answers of ``RETRIED``; everything
-    sent carries an id, so that a retry never counts twice.
+    used by several threads, and goes on in a forked process. ``timeout`` are seconds. Calls are retried on connection
+    errors and on busy answers; what is sent carries an id, so that a retry never counts twice. ``defaults`` are
+    fields of every interaction that is recorded: environment, release, feature.
     """
 
     def __init__(
         self, base_url: str | None = None, key: str | None = None, *, timeout: float = 30.0, retries: int = 4,
-        backoff: float = 0.5, transport: httpx.BaseTransport | None = None,
+        backoff: float = 0.5, transport: httpx.BaseTransport | None = None, defaults: Fields | None = None,
     ) -> None:  # fmt: skip
-        base = base_url or os.environ.get("REVIEWHUB_URL") or DEFAULT_URL
-        key = key or os.environ.get("REVIEWHUB_KEY")
-        if not key:
-            raise HubError("No key. Give one with --key or in REVIEWHUB_KEY; it starts with rh_sk_ or rh_pat_.")
-        try:
-            self._http = httpx.Client(
-                base_url=base.rstrip("/"), timeout=timeout, transport=transport,
-                headers={"Authorization": f"Bearer {key}", "User-Agent": "reviewhub-client/0.1"},
-            )  # fmt: skip
-        except (httpx.InvalidURL, UnicodeEncodeError, ValueError) as error:
-            raise HubError(f"The address or the key cannot be used: {error}") from None
+        self._address = Address.of(base_url, key)
+        super().__init__(defaults)
+        self._settings = {**self._address.settings(timeout), "transport": transport}
         self._retries, self._backoff = retries, backoff
-        self.base_url = base.rstrip("/")
+        self.base_url = self._address.url
+        self._connect()
+        _keep_apart_after_fork(self)
+
+    def _connect(self) -> None:
+        try:
+            self._http = httpx.Client(**self._settings)
+        except (httpx.InvalidURL, UnicodeEncodeError, ValueError) as error:
+            raise self._address.unusable(error) from None
 
     def __enter__(self) -> Hub:
         return self
@@ -71,57 +106,83 @@ class Hub:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the connections."""
+        """Sends what waits in the background, and lets go of the connections."""
+        self._close_background()
         self._http.close()
 
     # ── What your application tells ───────────────────────────────────────────────────────────────
 
-    def record_interaction(self, interaction: Mapping[str, Any]) -> dict[str, Any]:
+    def record_interaction(self, interaction: Interaction | Mapping[str, Any]) -> dict[str, Any]:
         """Stores one interaction; without ``id`` it gets one, which is in the answer."""
-        return self._json("POST", "/api/v1/interactions", {"id": f"c-{uuid.uuid4().hex}", **interaction})
+        return self._json(wire.interaction({**self.defaults, **interaction}))
 
-    def record_interactions(self, interactions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Stores up to 1,000 interactions; the answers are in their order, each with a ``status`` of its own."""
-        items = [{"id": f"c-{uuid.uuid4().hex}", **item} for item in interactions]
-        answer = self._json("POST", "/api/v1/interactions/batch", {"interactions": items})
-        return list(answer["results"])
+    def record_interactions(self, interactions: Sequence[Interaction | Mapping[str, Any]]) -> list[ItemResult]:
+        """Stores many; the answers are in their order, each with a ``status`` of its own."""
+        return self._many(wire.interactions([{**self.defaults, **item} for item in interactions]))
 
-    def feedback(self, interaction_id: str, kind: str = "thumbs", value: Any = None, **fields: Any) -> dict[str, Any]:
+    def feedback(
+        self, interaction_id: str, kind: FeedbackKind = "thumbs", value: Any = None, **fields: Any
+    ) -> dict[str, Any]:
         """Stores what an end user said: ``hub.feedback("req-1", "thumbs", "down", comment="wrong fee")``."""
-        body = {"key": f"c-{uuid.uuid4().hex}", "interaction_id": interaction_id, "kind": kind, "value": value}
-        return self._json("POST", "/api/v1/feedback", {**body, **fields})
+        return self._json(wire.feedback({"interaction_id": interaction_id, "kind": kind, "value": value, **fields}))
+
+    def record_feedback(self, feedback: Sequence[Feedback | Mapping[str, Any]]) -> list[ItemResult]:
+        """Stores many; the answers are in their order, each with a ``status`` of its own."""
+        return self._many(wire.feedbacks(feedback))
 
     def score(self, interaction_id: str, name: str, value: float | None = None, **fields: Any) -> dict[str, Any]:
         """Stores a machine's verdict: ``hub.score("req-1", "toxicity", 0.02, version="3")``."""
-        body = {"key": f"c-{uuid.uuid4().hex}", "interaction_id": interaction_id, "name": name, "value": value}
-        return self._json("POST", "/api/v1/scores", {**body, **fields})
+        return self._json(wire.score({"interaction_id": interaction_id, "name": name, "value": value, **fields}))
+
+    def amend(self, interaction_id: str, **patch: Unpack[Amendment]) -> dict[str, Any]:
+        """Adds what became known later: ``hub.amend("req-1", outcome={"resolved": True}, tags=["vip"])``."""
+        return self._json(wire.amend(interaction_id, patch))
+
+    # ── What it asks ──────────────────────────────────────────────────────────────────────────────
+
+    def read(self, interaction_id: str) -> dict[str, Any]:
+        """One interaction with its spans, feedback, scores and labels."""
+        return self._json(wire.read(interaction_id))
+
+    def interactions(self, *, page_size: int = PAGE, **filters: Any) -> Iterator[dict[str, Any]]:
+        """All that fit, newest first, page by page: ``hub.interactions(feedback="negative", since="2026-11-01")``.
+
+        The filters are those of the API; a list means "one of".
+        """
+        cursor = ""
+        while True:
+            page = self._json(wire.page(filters, page_size, cursor))
+            yield from page["results"]
+            cursor = page.get("next") or ""
+            if not cursor:
+                return
 
     # ── Datasets ──────────────────────────────────────────────────────────────────────────────────
 
     def datasets(self) -> list[dict[str, Any]]:
         """The project's datasets with their newest frozen version."""
-        return list(self._json("GET", "/api/v1/datasets")["results"])
+        return list(self._json(Ask("GET", "/api/v1/datasets"))["results"])
 
     def versions(self, dataset: str) -> list[dict[str, Any]]:
         """The versions of a dataset, newest first."""
-        return list(self._json("GET", f"/api/v1/datasets/{_part(dataset)}/versions")["results"])
+        return list(self._json(Ask("GET", f"/api/v1/datasets/{part(dataset)}/versions"))["results"])
 
     def add_examples(
         self, dataset: str, examples: Sequence[Mapping[str, Any]], *, approve: bool = False
     ) -> dict[str, Any]:
         """Puts up to 500 examples into the draft."""
         body = {"examples": list(examples), "approve": approve}
-        return self._json("POST", f"/api/v1/datasets/{_part(dataset)}/examples", body)
+        return self._json(Ask("POST", f"/api/v1/datasets/{part(dataset)}/examples", body))
 
     def freeze(self, dataset: str, note: str = "") -> dict[str, Any]:
         """Freezes the draft's approved examples; the new version."""
-        return self._json("POST", f"/api/v1/datasets/{_part(dataset)}/versions", {"note": note})
+        return self._json(Ask("POST", f"/api/v1/datasets/{part(dataset)}/versions", {"note": note}, repeatable=False))
 
     @contextmanager
     def export(self, dataset: str, version: int | str = "latest", format: str = "jsonl") -> Iterator[Iterator[bytes]]:
         """The bytes of a frozen version as they arrive: ``with hub.export("golden") as pieces: …``."""
-        path = f"/api/v1/datasets/{_part(dataset)}/versions/{_part(str(version))}/export"
-        response = self._send(lambda: self._http.build_request("GET", path, params={"format": format}), stream=True)
+        path = f"/api/v1/datasets/{part(dataset)}/versions/{part(str(version))}/export"
+        response = self._send(Ask("GET", path, params={"format": format}), stream=True)
         try:
             yield response.iter_bytes()
         except httpx.HTTPError as error:
@@ -149,72 +210,59 @@ class Hub:
     def start_run(self, dataset: str, candidate: str, **fields: Any) -> dict[str, Any]:
         """A run that waits for its results. ``fields``: version, target, checks, baseline, rules, split."""
         body = {"id": str(uuid.uuid4()), "dataset": dataset, "candidate": candidate, **fields}
-        return self._json("POST", "/api/v1/runs", body)
+        return self._json(Ask("POST", "/api/v1/runs", body))
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run; while it is running with the examples that are ``missing``."""
-        return self._json("GET", f"/api/v1/runs/{_part(run_id)}")
+        return self._json(Ask("GET", f"/api/v1/runs/{part(run_id)}"))
 
     def add_results(self, run_id: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Sends up to 500 answers; sending them again changes nothing."""
-        return self._json("POST", f"/api/v1/runs/{_part(run_id)}/results", {"results": list(results)})
+        return self._json(Ask("POST", f"/api/v1/runs/{part(run_id)}/results", {"results": list(results)}))
 
     def finish_run(self, run_id: str) -> dict[str, Any]:
         """Lets the gate decide."""
-        return self._json("POST", f"/api/v1/runs/{_part(run_id)}/finish", {})
+        return self._json(Ask("POST", f"/api/v1/runs/{part(run_id)}/finish", {}))
 
     # ── The wire ──────────────────────────────────────────────────────────────────────────────────
 
-    def _json(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        response = self._send(lambda: self._http.build_request(method, path, json=body))
-        try:
-            value = response.json()
-        except ValueError:
-            raise HubError(f"{self.base_url} does not answer like Review Hub. Is the address right?") from None
-        return dict(value)
+    def _json(self, ask: Ask) -> dict[str, Any]:
+        return wire.value_of(self._send(ask), self.base_url)
 
-    def _send(self, build: Callable[[], httpx.Request], *, stream: bool = False) -> httpx.Response:
-        for attempt in range(self._retries + 1):
-            last = attempt == self._retries
+    def _many(self, asks: Sequence[Ask]) -> list[Any]:
+        return wire.numbered([result for ask in asks for result in self._json(ask)["results"]])
+
+    def _send(self, ask: Ask, *, stream: bool = False) -> httpx.Response:
+        attempts = Attempts(self._address, self._retries, self._backoff, repeatable=ask.repeatable)
+        while True:
             try:
-                response = self._http.send(build(), stream=stream)
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-                raise HubError(f"{self.base_url} is no address: {error}") from None
-            except httpx.TransportError as error:
-                if last:
-                    raise HubError(f"{self.base_url} does not answer: {error or type(error).__name__}") from None
-                time.sleep(pause(attempt, self._backoff))
-                continue
-            if response.is_success:
-                return response
-            response.read()
-            if last or response.status_code not in RETRIED:
-                raise _refused(response)
-            time.sleep(pause(attempt, self._backoff, response.headers.get("Retry-After")))
-        raise AssertionError("the last attempt returns or raises")
+                request = self._http.build_request(ask.method, ask.path, json=ask.body, params=ask.params)
+                response = self._http.send(request, stream=stream)
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                wait = attempts.failed(error)
+            else:
+                if response.is_success:
+                    return response
+                response.read()
+                wait = attempts.refused(response)
+            time.sleep(wait)
 
 
-def pause(attempt: int, backoff: float, retry_after: str | None = None) -> float:
-    """Seconds to wait before the next attempt: what the server asks for, else doubling with jitter."""
-    if retry_after and retry_after.strip().replace(".", "", 1).isdecimal():
-        return min(float(retry_after), LONGEST_WAIT) if backoff else 0.0
-    longest: float = min(backoff * 2**attempt, LONGEST_WAIT)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+_hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 
 
-def _refused(response: httpx.Response) -> HubError:
-    try:
-        error = response.json()["error"]
-        message, code, details = str(error["message"]), str(error.get("code", "")), error.get("details") or []
-    except (ValueError, KeyError, TypeError):
-        message, code, details = f"HTTP {response.status_code}", "", []
-    places = "; ".join(
-        f"{fault.get('path')}: {fault.get('message')}" for fault in details[:5] if isinstance(fault, dict)
-    )
-    full = f"{message} ({places})" if places and places not in message else message
-    return HubError(full, status=response.status_code, code=code, details=details)
+def _keep_apart_after_fork(hub: Hub) -> None:
+    """Two processes must not speak on one connection. The handler is registered once, and holds no hub."""
+    if not _hubs and not _registered and hasattr(os, "register_at_fork"):
+        _registered.append(True)
+        os.register_at_fork(after_in_child=_connect_again)
+    _hubs.add(hub)
 
 
-def _part(text: str) -> str:
-    """A text as one step of a path."""
-    return quote(text, safe="")
+_registered: list[bool] = []
+
+
+def _connect_again() -> None:
+    for hub in list(_hubs):
+        wire.inherited.append(hub._http)
+        hub._connect()

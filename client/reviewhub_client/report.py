@@ -30,9 +30,14 @@ def text(evaluation: Evaluation) -> str:
     lines += [f"  {MARKS[test['met']]:<8} {test['name']}: {test['detail']}" for test in run["tests"]]
     if run.get("needed"):
         lines.append(f"  About {run['needed']} examples would settle it.")
+    if flake := run.get("flake"):
+        lines.append(f"  {_flaky(flake)}")
     if run["baseline"] is None:
         lines.append("  No baseline: judged by the floor alone. Approve a run to compare the next one with it.")
-    lines += ["", f"{VERDICTS[evaluation.verdict]}: {run['reason']}", f"Run {run['id']}"]
+    lines += ["", f"{VERDICTS[evaluation.verdict]}: {run['reason']}"]
+    if run.get("override"):
+        lines.append(f"Opened by {_clean(str(run['override']['by']))}: {_clean(run['override']['reason'])}")
+    lines.append(f"Run {run['id']}")
     return "\n".join(lines) + "\n"
 
 
@@ -56,6 +61,19 @@ def markdown(evaluation: Evaluation) -> str:
         lines += [f"Newly passing: {run['flips']['fixed']}.", ""]
     lines += ["| Rule | | |", "| --- | --- | --- |"]
     lines += [f"| {_cell(test['name'])} | {MARKS[test['met']]} | {_cell(test['detail'])} |" for test in run["tests"]]
+    changed = [row for row in run.get("categories") or [] if row["broken"] or row["fixed"]]
+    if changed:
+        lines += ["", "| Category | Newly failing | Newly passing | p (Holm) |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {_cell(row['name'])} | {row['broken']} | {row['fixed']} | {row['adjusted']:.2g} |"
+            for row in changed[:SHOWN]
+        ]
+    if run.get("needed"):
+        lines += ["", f"About {run['needed']} examples would settle it."]
+    if run.get("flake"):
+        lines += ["", _flaky(run["flake"])]
+    if run.get("override"):
+        lines += ["", f"Opened by {_cell(str(run['override']['by']))}: {_cell(run['override']['reason'])}"]
     return "\n".join([*lines, "", f"Run `{run['id']}`", ""])
 
 
@@ -89,6 +107,11 @@ def _counts(run: dict[str, Any]) -> str:
     if run["baseline"] is not None:
         told += f", {flips['broken']} newly failing, {flips['fixed']} newly passing"
     return told
+
+
+def _flaky(flake: dict[str, Any]) -> str:
+    told = f"Flaky: two answers to one example are judged differently {flake['rate'] * 100:.1f} % of the time"
+    return told + (f"; about {flake['expected_flips']:g} flips are chance." if flake["expected_flips"] else ".")
 
 
 def _listed(title: str, keys: list[str], evaluation: Evaluation) -> list[str]:
