@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -7,15 +9,19 @@ class AnnotationsConfig(AppConfig):
     def ready(self) -> None:
         """Takes its places in the apps below: a new project's defaults, an interaction's page, imported labels."""
         from annotations import defaults, imported, sections  # models can be imported only now
-        from feedback import detail, importers, sample_chat
+        from feedback import browsing, bulk, detail, filters, importers, sample_chat
         from projects import services
 
-        for registry, entry in (
+        places: list[tuple[list[Any], Any]] = [
             (services.project_defaults, defaults.create_defaults),
             (detail.sections, sections.LABELS),
             (detail.sections, sections.TASKS),
             (importers.label_sinks, imported.take),
-            (sample_chat.onward, sections.IN_THE_QUEUE),
-        ):
+            *((filters.facts, fact) for fact in sections.FACTS),
+            (browsing.columns, sections.VERDICT),
+            (bulk.actions, sections.TO_QUEUE),
+            (sample_chat.places, sections.places_of),
+        ]
+        for registry, entry in places:
             if entry not in registry:
-                registry.append(entry)  # type: ignore[arg-type]
+                registry.append(entry)

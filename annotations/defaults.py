@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from annotations import failure_modes, queue_settings, rules
 from annotations.models import FailureMode, Queue, Rubric, TriageRule
 from annotations.taxonomy import PALETTE
 from projects.models import Project
@@ -33,9 +34,13 @@ RULES: dict[str, dict[str, Any]] = {
     "machine-flag": {
         "queue": FLAGGED, "name": "Low judge score or detector hit", "condition": {"signal": "flagged_score"},
     },
-    "error": {"queue": FLAGGED, "name": "Error", "condition": {"signal": "error"}},
+    "error": {
+        "queue": FLAGGED, "name": "Error, or an answer of the wrong form",
+        "condition": {"any": [{"signal": "error"}, {"signal": "soft_error"}]},
+    },
+    "disagreement": {"queue": FLAGGED, "name": "User and judge differ", "condition": {"signal": "disagreement"}},
     "random-sample": {
-        "queue": SAMPLE, "name": "Random sample", "condition": {"signal": "random"}, "rate": SAMPLE_RATE,
+        "queue": SAMPLE, "name": "Random sample", "condition": {"all": []}, "sampling": "random", "rate": SAMPLE_RATE,
     },
 }  # fmt: skip
 
@@ -53,6 +58,10 @@ def create_defaults(project: Project) -> None:
         ],
         ignore_conflicts=True,
     )
+    for queue in queues.values():
+        queue_settings.keep_revision(queue)
+    for rule in TriageRule.objects.select_related("queue").filter(project=project, slug__in=RULES):
+        rules.keep_revision(rule)
     FailureMode.objects.bulk_create(
         [
             FailureMode(
@@ -63,10 +72,4 @@ def create_defaults(project: Project) -> None:
         ],
         ignore_conflicts=True,
     )  # fmt: skip
-    Rubric.objects.get_or_create(project=project, version=1, defaults={"snapshot": snapshot(project)})
-
-
-def snapshot(project: Project) -> list[dict[str, Any]]:
-    """The failure modes in use as they are now, for a rubric."""
-    modes = FailureMode.objects.filter(project=project, retired_at=None).order_by("position", "pk")
-    return [dict(mode) for mode in modes.values("slug", "label", "description", "digit", "default_severity")]
+    Rubric.objects.get_or_create(project=project, version=1, defaults={"snapshot": failure_modes.snapshot(project)})

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from annotations.bulk import any_of
+from annotations.conditions import Verdict, Voice
 from annotations.priority import Reason
 from feedback.models import Feedback, Interaction, Score
 
@@ -19,6 +22,10 @@ BEHAVIOUR = {
 # A flag of a detector or judge whose name holds one of these is about harm, not about quality.
 HARM_WORDS = ("safety", "pii", "privacy", "toxic", "injection", "moderation", "guardrail", "leak", "harm")
 ERROR_STRENGTH = 0.7
+MALFORMED = "malformed"  # the detector that holds answers against their schema: a soft error
+_SAID = ("interaction_id", "kind", "number", "scale", "label", "comment", "correction", "end_user_id", "verified",
+         "superseded_at")  # fmt: skip
+_SCORED = ("interaction_id", "name", "source", "value", "label", "flagged", "explanation")
 _COMPLAINTS = {Feedback.Kind.THUMBS, Feedback.Kind.RATING, Feedback.Kind.REPORT, Feedback.Kind.CORRECTION}
 
 
@@ -27,6 +34,7 @@ class Voices:
     """What users said of one interaction. ``complained`` tells that a vouched-for complaint is new in this batch."""
 
     reasons: list[Reason] = field(default_factory=list)
+    said: list[Voice] = field(default_factory=list)
     praised: bool = False
     complained: bool = False
 
@@ -40,11 +48,13 @@ class Machines:
     """What machines say of one interaction by their newest scores. ``satisfied``: a judge found nothing wrong."""
 
     reasons: list[Reason] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    malformed: list[Reason] = field(default_factory=list)
     satisfied: bool = False
     judges: set[bool] = field(default_factory=set)
 
 
-def voices(interaction_ids: Iterable[int], fresh: Collection[int]) -> dict[int, Voices]:
+def voices(interaction_ids: Collection[int], fresh: Collection[int]) -> dict[int, Voices]:
     """The feedback that counts, by interaction; ``fresh`` are the ids of the feedback that has just come in.
 
     Equal complaints of several users are one reason that names their number. What nobody vouches for is
@@ -53,9 +63,10 @@ def voices(interaction_ids: Iterable[int], fresh: Collection[int]) -> dict[int, 
     found: dict[int, Voices] = defaultdict(Voices)
     complaints: dict[tuple[int, str, str, bool], list[Feedback]] = defaultdict(list)
     comments: dict[tuple[int, str], str] = {}
-    rows = Feedback.objects.filter(interaction__in=list(interaction_ids), superseded_at=None).order_by("id")
-    for row in rows.defer("metadata", "fingerprint", "interaction_external_id"):
+    rows = Feedback.objects.filter(any_of("interaction", interaction_ids), superseded_at=None).order_by("id")
+    for row in rows.only(*_SAID):
         pk = row.interaction_id or 0
+        found[pk].said.append(_voice(row))
         if row.kind == Feedback.Kind.COMMENT:
             comments[pk, row.end_user_id] = row.comment
         elif row.negative:
@@ -66,6 +77,11 @@ def voices(interaction_ids: Iterable[int], fresh: Collection[int]) -> dict[int, 
     for (pk, *_), same in complaints.items():
         found[pk].reasons.append(_complaint(same, comments))
     return found
+
+
+def _voice(row: Feedback) -> Voice:
+    thumbs = {1.0: "up", -1.0: "down"}.get(row.number or 0.0, "") if row.kind == Feedback.Kind.THUMBS else ""
+    return Voice(row.kind, thumbs or row.label, row.number, row.negative, row.verified, row.comment)
 
 
 def _complaint(same: list[Feedback], comments: dict[tuple[int, str], str]) -> Reason:
@@ -100,17 +116,19 @@ def _in_words(row: Feedback) -> tuple[str, str, float]:
     return "thumb-down", "Thumbs-down", 1.0
 
 
-def machines(interaction_ids: Iterable[int]) -> dict[int, Machines]:
+def machines(interaction_ids: Collection[int]) -> dict[int, Machines]:
     """The newest score of each name and source, by interaction: what is flagged, and what the judges think."""
     newest: dict[tuple[int, str, str], Score] = {}
-    for score in (
-        Score.objects.filter(interaction__in=list(interaction_ids)).order_by("id").defer("detail", "fingerprint")
-    ):
+    rows = Score.objects.filter(any_of("interaction", interaction_ids)).order_by("id")
+    for score in rows.only(*_SCORED):
         newest[score.interaction_id or 0, score.source, score.name] = score
     found: dict[int, Machines] = defaultdict(Machines)
     for (pk, source, _), score in newest.items():
+        found[pk].verdicts.append(Verdict(score.name, score.source, score.value, score.label, score.flagged))
         if score.flagged:
             found[pk].reasons.append(_flag(score))
+            if score.name == MALFORMED:
+                found[pk].malformed.append(found[pk].reasons[-1])
         if source != Score.Source.DETECTOR and score.flagged is not None:  # a silent detector has no opinion
             found[pk].judges.add(score.flagged)
             found[pk].satisfied |= not score.flagged
@@ -125,7 +143,15 @@ def _flag(score: Score) -> Reason:
     return Reason("flagged_score", term, 1.0, "gauge", who + value, title=_short(score.explanation))
 
 
-def error(interaction: Interaction) -> list[Reason]:
+class Outcome(Protocol):
+    """How a request ended."""
+
+    status: str
+    error_type: str
+    error_message: str
+
+
+def error(interaction: Outcome) -> list[Reason]:
     """A failed request."""
     if interaction.status != Interaction.Status.ERROR:
         return []

@@ -9,24 +9,21 @@ else the vote is kept as surplus and does not count.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from annotations import claims
-from annotations.models import Annotation, Claim, Label, Rubric, Task
+from annotations import claims, settlement, storing
+from annotations.models import Annotation, Claim, Label, Question, Queue, Rubric, Task
 from annotations.submission import Submission, check_marks, parse_submission
-from feedback import inbox
-from feedback.models import Inbox, Interaction
-from projects import webhooks
+from feedback.services.writing import say_prepared
 from projects.errors import ApiError
 from projects.models import Project, User
 
 UNDO_DEPTH = 10
-MAX_OVERLAP = 3
 
 
 @dataclass(frozen=True)
@@ -38,20 +35,24 @@ class Submitted:
     label: Label | None
 
 
-def submit(*, user: User, token: UUID, submission: Submission) -> Submitted:
+def submit(*, user: User, token: UUID, submission: Submission, project: Project | None = None) -> Submitted:
     """Stores a vote for the claim and settles the task if it was the last one needed.
 
-    Raises ApiError 404 for a claim that is not the user's, 422 ``idempotency_mismatch`` where the submission
-    id has been used for another vote, 422 with paths where a mark does not fit the text, 409 where the
-    claim was skipped or already used for another vote.
+    Raises ApiError 404 for a claim that is not the user's (in the project), 422 ``idempotency_mismatch`` where the
+    submission id has been used for another vote, 422 with paths where a mark does not fit the text, 409 where the
+    claim was already used for another vote.
     """
-    claim = claims.held(user=user, token=token)
-    check_marks(submission, claim.task.interaction)
+    if project is None or submission.spans:
+        claim = claims.held(user=user, token=token, project=project)
+        check_marks(submission, claim.task.interaction)
+        project = claim.task.project
     try:
+        if stored := _ordinary(user, token, project, submission):
+            return stored
         with transaction.atomic():
-            return _submit(user, claim.pk, submission)
+            return _submit(user, token, project, submission)
     except IntegrityError:
-        known = _known(claim.task.project, user, submission)  # the same submission, a moment earlier
+        known = _known(project, user, submission)  # the same submission, a moment earlier
         if known is None:
             raise
         return known
@@ -67,141 +68,167 @@ def _known(project: Project, user: User, submission: Submission) -> Submitted | 
     return Submitted("replayed", annotation, label)
 
 
-def _submit(user: User, claim_pk: int, submission: Submission) -> Submitted:
-    task_pk = Claim.objects.values_list("task_id", flat=True).get(pk=claim_pk)
-    task = Task.objects.select_for_update(of=("self",)).select_related("queue", "project").get(pk=task_pk)
-    claim = Claim.objects.get(pk=claim_pk)
-    known = _known(task.project, user, submission)
-    if known is not None:
+OWN = """c.token = %(token)s AND c.reviewer_id = %(user)s AND t.project_id = %(project)s"""
+HOLD = f"""
+SELECT t.id FROM annotations_claim c JOIN annotations_task t ON t.id = c.task_id
+WHERE {OWN} FOR UPDATE OF t"""  # noqa: S608  # names of ours
+# In the models' order, as ``from_db`` takes them.
+CLAIM, TASK = ("id", "task_id", "reviewer_id", "token", "state"), (
+    "id", "project_id", "queue_id", "interaction_id", "state", "lane", "purpose", "needed", "taken",
+)  # fmt: skip
+STANDING = f"""
+SELECT {", ".join(f"c.{name}" for name in CLAIM)}, {", ".join(f"t.{name}" for name in TASK)}, q.blind, r.id, r.version,
+  EXISTS (SELECT FROM annotations_annotation a
+          WHERE a.project_id = t.project_id AND a.submission_id = %(submission)s),
+  EXISTS (SELECT FROM annotations_annotation a WHERE a.task_id = t.id AND a.state = 'counted'),
+  EXISTS (SELECT FROM annotations_annotation a WHERE a.task_id = t.id AND a.reviewer_id = c.reviewer_id)
+FROM annotations_claim c JOIN annotations_task t ON t.id = c.task_id JOIN annotations_queue q ON q.id = t.queue_id
+CROSS JOIN LATERAL (SELECT r.id, r.version FROM annotations_rubric r WHERE r.project_id = t.project_id
+                    ORDER BY r.version DESC LIMIT 1) AS r
+WHERE {OWN}"""  # noqa: S608  # names of ours
+SUBMITTED = """
+ended AS (UPDATE annotations_claim SET state = 'submitted', ended_at = statement_timestamp(), draft = NULL
+          WHERE id = %(taken)s)"""
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What decides on a vote: its claim and task, and whether the submission is known, others or this person voted."""
+
+    claim: Claim
+    task: Task
+    rubric: Rubric
+    sent_before: bool
+    others: bool
+    mine: bool
+
+
+def _standing(project: Project, found: tuple[Any, ...]) -> _Standing:
+    if not found:
+        raise ApiError(404, "not_found", "There is no such claim of yours.")
+    claim = Claim.from_db(connection.alias, CLAIM, found[: len(CLAIM)])
+    task = Task.from_db(connection.alias, TASK, found[len(CLAIM) : len(CLAIM) + len(TASK)])
+    blind, rubric, version, *flags = found[len(CLAIM) + len(TASK) :]
+    task.project = project
+    task.queue = Queue.from_db(connection.alias, ("id", "blind"), (task.queue_id, blind))
+    rubric = Rubric.from_db(connection.alias, ("id", "project_id", "version"), (rubric, project.pk, version))
+    return _Standing(claim, task, rubric, *flags)
+
+
+def _ordinary(user: User, token: UUID, project: Project, submission: Submission) -> Submitted | None:
+    """Stores the vote of a live claim that nobody else has voted beside; None where it is not so simple.
+
+    What it finds may change before it is stored: the statement that stores it looks again, with the task held.
+    """
+    parameters = {"token": token, "user": user.pk, "project": project.pk, "submission": submission.submission_id}
+    now = _standing(project, say_prepared(STANDING, parameters))
+    live = now.claim.state == Claim.State.LEASED and now.task.state == Task.State.OPEN
+    if not live or now.sent_before or now.others or now.mine:
+        return None
+    annotation = _vote(now, user, submission, Annotation.State.COUNTED)
+    label = settlement.store_alone(now.task, annotation)
+    return Submitted("counted", annotation, label) if label else None
+
+
+def _submit(user: User, token: UUID, project: Project, submission: Submission) -> Submitted:
+    """Any vote. The task is held first, as every writer does; what decides is read when nobody can change it."""
+    parameters = {"token": token, "user": user.pk, "project": project.pk}
+    storing.one(HOLD, parameters)
+    now = _standing(project, storing.one(STANDING, {**parameters, "submission": submission.submission_id}))
+    if now.sent_before and (known := _known(project, user, submission)):
         return known
-    state = _occupy(task, claim)
-    annotation = Annotation.objects.create(
-        project=task.project,
-        task=task,
-        claim=claim,
+    task, claim = now.task, now.claim
+    taken = _occupy(task, claim)
+    annotation = _vote(now, user, submission, Annotation.State.COUNTED if taken else Annotation.State.SURPLUS)
+    if taken is None:
+        Claim.objects.filter(pk=claim.pk).update(state=Claim.State.SURPLUS, ended_at=Coalesce("ended_at", Now()))
+        storing.insert(annotation)
+        return Submitted("surplus", annotation, None)
+    storing.insert(annotation, beside=SUBMITTED, taken=taken.pk)
+    votes = settlement.counted(task) if now.others else [annotation]
+    return Submitted("counted", annotation, settlement.settle(task, votes))
+
+
+def _vote(now: _Standing, user: User, submission: Submission, state: str) -> Annotation:
+    return Annotation(
+        project=now.task.project,
+        task=now.task,
+        claim=now.claim,
         reviewer=user,
-        rubric=Rubric.objects.filter(project=task.project).latest("version"),
+        rubric=now.rubric,
         submission_id=submission.submission_id,
         fingerprint=submission.fingerprint,
         state=state,
-        verdict=submission.verdict,
-        primary_category=submission.primary,
-        categories=list(submission.categories),
-        severity=submission.severity,
-        spans=list(submission.spans),
-        desired_output=submission.desired_output,
-        note=submission.note,
-        assertions=list(submission.assertions),
-        golden=submission.golden,
-        blind=task.queue.blind,
-        suggestion_seen=submission.suggestion_seen,
-        seconds=submission.seconds,
+        blind=submission.blind or is_blind(now.task),
+        supersedes=_reconsidered(now.task, user) if now.mine else None,
+        **settlement.vote_fields(submission),
     )
-    if state == Annotation.State.SURPLUS:
-        return Submitted("surplus", annotation, None)
-    return Submitted("counted", annotation, _settle(task))
 
 
-def _occupy(task: Task, claim: Claim) -> str:
-    """Makes the claim the holder of a submitted slot, if there is one; says whether the vote counts."""
+def is_blind(task: Task) -> bool:
+    """Whether nobody may see what others think of it before they have said what they think."""
+    checks = {Task.Purpose.GOLD, Task.Purpose.REPEAT}
+    return task.queue.blind or task.lane == Task.Lane.CALIBRATION or task.purpose in checks
+
+
+def _reconsidered(task: Task, user: User) -> Annotation | None:
+    """The vote that this person took back when they were shown what others think, or that counted until the item was
+    opened again; the new one takes its place."""
+    mine = Annotation.objects.filter(task=task, reviewer=user).order_by("-created_at", "-pk").first()
+    changed = mine is not None and mine.reveal == Annotation.Reveal.CHANGED
+    return mine if mine and (changed or mine.state == Annotation.State.EARLIER) else None
+
+
+def reveal(*, user: User, project: Project, pk: int, changes: bool) -> tuple[Annotation, Claim | None]:
+    """What a reviewer says after a blind vote, once they have seen what others think: kept, or changed.
+
+    Changing takes the vote back and gives its item to them again, with the vote as the draft; the claim is None where
+    others have built on the vote since. Raises ApiError 404 for a vote that is not theirs or was not blind, 409 where
+    they have said so before.
+    """
+    vote = Annotation.objects.filter(pk=pk, project=project, reviewer=user, blind=True).first()
+    if vote is None:
+        raise ApiError(404, "not_found", "There is no such blind vote of yours.")
+    said = Annotation.Reveal.CHANGED if changes else Annotation.Reveal.KEPT
+    open_question = Annotation.objects.filter(
+        pk=pk, state=Annotation.State.COUNTED, reveal__in=[Annotation.Reveal.NONE, Annotation.Reveal.SHOWN]
+    )
+    with transaction.atomic():
+        if not open_question.update(reveal=said):
+            raise ApiError(409, "already_said", "You have answered this before.")
+        claim = _retract(vote) if changes else None
+        if changes and claim is None:
+            Annotation.objects.filter(pk=pk).update(reveal=Annotation.Reveal.KEPT)
+    return vote, claim
+
+
+def _occupy(task: Task, claim: Claim) -> Claim | None:
+    """The claim that holds a slot for this vote, its row still to be ended; None if the vote does not count."""
     if claim.state in {Claim.State.SUBMITTED, Claim.State.SURPLUS}:
         raise ApiError(409, "already_submitted", "This claim has been used. Undo it to change your vote.")
-    newer = Claim.objects.filter(task=task, reviewer=claim.reviewer, state=Claim.State.LEASED).exclude(pk=claim.pk)
     if task.state != Task.State.OPEN:  # settled by the owner, or by others, while this vote was being written
-        return _surplus(claim)
-    if claim.state == Claim.State.LEASED:
-        taken = claim
-    elif other := newer.first():
-        taken = other  # the lease ran out and the same person has taken the task again: this is that vote
-    elif task.taken < task.needed and not _voted(task, claim.reviewer):
-        Claim.objects.filter(task=task, reviewer=claim.reviewer, state=Claim.State.SKIPPED).exclude(pk=claim.pk).update(
-            state=Claim.State.RELEASED
-        )
-        Task.objects.filter(pk=task.pk).update(taken=F("taken") + 1)
-        taken = claim
-    else:
-        return _surplus(claim)
-    Claim.objects.filter(pk=taken.pk).update(state=Claim.State.SUBMITTED, ended_at=Now(), draft=None)
-    return Annotation.State.COUNTED
-
-
-def _surplus(claim: Claim) -> str:
-    Claim.objects.filter(pk=claim.pk).update(state=Claim.State.SURPLUS, ended_at=Coalesce("ended_at", Now()))
-    return Annotation.State.SURPLUS
-
-
-def _voted(task: Task, reviewer: User) -> bool:
-    return Annotation.objects.filter(task=task, reviewer=reviewer, state=Annotation.State.COUNTED).exists()
-
-
-def _settle(task: Task) -> Label | None:
-    """The label, if the votes suffice: the owner's alone, or all that are needed and they agree.
-
-    Where they differ, one more reviewer is asked, up to MAX_OVERLAP; then the task is disputed. Call it with
-    the task locked.
-    """
-    votes = list(
-        Annotation.objects.select_related("primary_category")
-        .filter(task=task, state=Annotation.State.COUNTED)
-        .order_by("id")
-    )
-    owner = next((vote for vote in votes if vote.reviewer_id == task.project.owner_id), None)
-    if owner is not None:
-        return _label(task, owner, votes, Label.SettledBy.OWNER)
-    if len(votes) < task.needed:
         return None
-    if len({vote.verdict for vote in votes}) == 1:
-        how = Label.SettledBy.SINGLE if len(votes) == 1 else Label.SettledBy.UNANIMOUS
-        with_answer = next((vote for vote in votes if vote.desired_output), votes[0])
-        return _label(task, with_answer, votes, how)
-    if task.needed < MAX_OVERLAP:
-        Task.objects.filter(pk=task.pk).update(needed=F("needed") + 1)
-    else:
-        Task.objects.filter(pk=task.pk).update(state=Task.State.DISPUTED, done_at=Now())
-    return None
+    if claim.state == Claim.State.LEASED:
+        return claim
+    others = Claim.objects.filter(task=task, reviewer=claim.reviewer_id).exclude(pk=claim.pk)
+    if other := others.filter(state=Claim.State.LEASED).first():
+        return other  # the lease ran out and the same person has taken the task again: this is that vote
+    if task.taken >= task.needed or _voted(task, claim.reviewer_id):
+        return None
+    others.filter(state__in=claims.ASIDE).update(state=Claim.State.RELEASED)
+    Task.objects.filter(pk=task.pk).update(taken=F("taken") + 1)
+    return claim
 
 
-def _label(task: Task, vote: Annotation, votes: list[Annotation], how: str) -> Label:
-    """The new current label. The one before it ends at the very moment at which this one begins: that is how
-    ``_unsettle`` knows which label to bring back."""
-    moment = _alone_with(task.interaction_id)
-    Label.objects.filter(interaction=task.interaction_id, superseded_at=None).update(superseded_at=moment)
-    label = Label.objects.create(
-        project=task.project,
-        interaction_id=task.interaction_id,
-        task=task,
-        verdict=vote.verdict,
-        primary_category=vote.primary_category,
-        categories=vote.categories,
-        severity=vote.severity,
-        spans=vote.spans,
-        desired_output=vote.desired_output,
-        note=vote.note,
-        assertions=vote.assertions,
-        golden=any(one.golden for one in votes),
-        settled_by=how,
-        annotation_ids=[one.pk for one in votes],
-        reviewers=len(votes),
-        rubric_version=vote.rubric.version,
-        blind=all(one.blind for one in votes),
-        suggestion_seen=any(one.suggestion_seen for one in votes),
-        settled_at=moment,
-    )
-    Task.objects.filter(pk=task.pk).update(state=Task.State.DONE, done_at=Now())
-    inbox.announce(Inbox.Kind.LABEL, task.project_id, [label.pk])
-    webhooks.emit(
-        task.project,
-        "label.settled",
-        {"label_id": label.pk, "interaction_id": task.interaction.external_id, "verdict": label.verdict},
-    )
-    return label
+def _voted(task: Task, reviewer_pk: int) -> bool:
+    return Annotation.objects.filter(task=task, reviewer=reviewer_pk, state=Annotation.State.COUNTED).exists()
 
 
 def undo(*, user: User, project: Project) -> Claim | None:
     """Takes back the reviewer's newest vote and gives its task back to them with the vote as the draft.
 
     Reaches ten votes deep. None if there is nothing to take back: no vote left, or others have voted on the
-    task since. The label that the vote settled is superseded; a label before it counts again.
+    task since or a lead has resolved it. The label that the vote settled is superseded; a label before it counts again.
     """
     recent = Annotation.objects.filter(project=project, reviewer=user).exclude(state=Annotation.State.SURPLUS)
     newest = list(recent.order_by("-created_at", "-pk")[:UNDO_DEPTH])
@@ -214,36 +241,22 @@ def _retract(vote: Annotation) -> Claim | None:
     task = Task.objects.select_for_update(of=("self",)).select_related("queue", "project").get(pk=vote.task_id)
     others = Annotation.objects.filter(task=task, state=Annotation.State.COUNTED, pk__gt=vote.pk)
     busy = Task.objects.filter(interaction=task.interaction_id, state=Task.State.OPEN).exclude(pk=task.pk)
-    if others.exists() or busy.exists():
+    if task.purpose in settlement.SETTLING:
+        busy = busy.filter(purpose__in=settlement.SETTLING)  # a check of a reviewer does not stand in the way
+    label = settlement.current_label(task)
+    if others.exists() or busy.exists() or (label and label.settled_by == Label.SettledBy.ADJUDICATED):
         return None
     if not Annotation.objects.filter(pk=vote.pk, state=Annotation.State.COUNTED).update(
         state=Annotation.State.RETRACTED, ended_at=Now()
     ):
         return None
-    _unsettle(task)
+    settlement.unsettle(task)
+    Question.objects.filter(task=task, closed_at=None).update(closed_at=Now())
     freed = Claim.objects.filter(task=task, reviewer=vote.reviewer_id, state=Claim.State.SUBMITTED).update(
         state=Claim.State.RELEASED, draft=draft_of(vote), draft_at=Now()
     )
     Task.objects.filter(pk=task.pk).update(state=Task.State.OPEN, done_at=None, taken=F("taken") - freed)
-    return claims.claim_task(user=vote.reviewer, task=task)
-
-
-def _alone_with(interaction_id: int) -> datetime:
-    """Locks the interaction, so that two tasks of it cannot both make the current label; the database's time."""
-    locked = Interaction.objects.select_for_update(no_key=True).filter(pk=interaction_id)
-    moment: datetime = locked.annotate(moment=Now()).values_list("moment", flat=True).get()
-    return moment
-
-
-def _unsettle(task: Task) -> None:
-    _alone_with(task.interaction_id)
-    label = Label.objects.filter(task=task, superseded_at=None).first()
-    if label is None:
-        return
-    Label.objects.filter(pk=label.pk).update(superseded_at=Now())
-    ended_by_it = Label.objects.filter(interaction=task.interaction_id, superseded_at=label.settled_at)
-    ended_by_it.exclude(pk=label.pk).update(superseded_at=None)
-    inbox.announce(Inbox.Kind.LABEL, task.project_id, [label.pk])
+    return claims.hold(user=vote.reviewer, task=task)
 
 
 def draft_of(vote: Annotation) -> dict[str, object]:
@@ -258,6 +271,7 @@ def draft_of(vote: Annotation) -> dict[str, object]:
         "note": vote.note,
         "assertions": vote.assertions,
         "golden": vote.golden,
+        "golden_set": vote.golden_set,
         "suggestion_seen": vote.suggestion_seen,
     }
 

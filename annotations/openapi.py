@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiResponse
 
 from annotations.claims import SKIP_REASONS
 from annotations.models import Annotation, Task, Verdict
-from annotations.submission import MAX_ASSERTIONS, MAX_NOTE, MAX_SPANS, MAX_TEXT, TARGETS
+from annotations.submission import KINDS, MAX_ASSERTIONS, MAX_NOTE, MAX_SPANS, MAX_TEXT, TARGETS
 
 TEXT: dict[str, Any] = {"type": "string"}
 MOMENT = {"type": "string", "format": "date-time"}
@@ -34,7 +34,8 @@ def maybe(schema: dict[str, Any]) -> dict[str, Any]:
 
 LEASE = fields(token=UUID, expires_at=MOMENT)
 QUEUES = fields(results={"type": "array", "items": fields(
-    slug=TEXT, name=TEXT, open=COUNT, oldest_due_at=maybe(MOMENT), oldest_enqueued_at=maybe(MOMENT),
+    slug=TEXT, name=TEXT, paused={"type": "boolean"}, open=COUNT, oldest_due_at=maybe(MOMENT),
+    oldest_enqueued_at=maybe(MOMENT), done_by_you=COUNT,
 )})  # fmt: skip
 REASON = fields(kind=TEXT, text=TEXT, quote=TEXT, rule=TEXT, rule_version=COUNT, points={"type": "number"})
 TASK = fields(
@@ -53,7 +54,7 @@ SPAN = {
         target={"type": "string", "enum": list(TARGETS)},
         ref=maybe({**TEXT, "description": "A document's id, or the number of a document or message, from 0."}),
         start={**COUNT, "description": "In Unicode code points of the stored text."}, end=COUNT,
-        category=maybe(TEXT), quote=TEXT,
+        category=maybe(TEXT), quote=TEXT, kind={"type": "string", "enum": list(KINDS)},
     ),
     "required": ["target", "start", "end"],
 }  # fmt: skip
@@ -66,7 +67,8 @@ SUBMISSION = {
         desired_output=maybe({**TEXT, "maxLength": MAX_TEXT}), note=maybe({**TEXT, "maxLength": MAX_NOTE}),
         assertions={"type": "array", "maxItems": MAX_ASSERTIONS, "items": fields(
             type={"type": "string", "enum": ["must", "must_not"]}, text=TEXT)},
-        golden={"type": "boolean"}, suggestion_seen={"type": "boolean"}, seconds=maybe({"type": "number"}),
+        golden={"type": "boolean"}, golden_set={"type": "string", "maxLength": 60},
+        suggestion_seen={"type": "boolean"}, seconds=maybe({"type": "number"}),
     ),
     "required": ["submission_id", "verdict"],
 }  # fmt: skip

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Exists, F, Min, OuterRef, Q
 from django.db.models.functions import Now, TruncDate, TruncDay
 
-from annotations.models import Annotation, Claim, Queue, Task
-from projects.models import Project, User
+from annotations import claims
+from annotations.models import Annotation, Claim, Queue, QueueMember, Task
+from projects.models import Membership, Project, User
 
 NEAR = timedelta(hours=4)
 DAYS = 7
@@ -31,8 +32,11 @@ class QueueRow:
     ages: dict[str, int] = field(default_factory=dict)
 
 
-def queue_overview(project: Project, user: User) -> list[QueueRow]:
-    """Every queue, paused ones too, with what waits for this user, who is on it and how much gets done; 4 queries."""
+def queue_overview(project: Project, user: User | None) -> list[QueueRow]:
+    """Every queue, paused ones too, with what waits for this user (or for all), who is on it and how much gets done.
+
+    Four queries.
+    """
     rows = {queue.pk: QueueRow(queue) for queue in project.queues.all()}
     for figures in _backlog(project, user):
         row = rows.get(figures["queue"])
@@ -54,10 +58,18 @@ def queue_overview(project: Project, user: User) -> list[QueueRow]:
     return list(rows.values())
 
 
-def _backlog(project: Project, user: User) -> Any:
-    waiting = Task.objects.filter(project=project, state=Task.State.OPEN).exclude(
-        claims__in=Claim.objects.filter(reviewer=user, state__in=[Claim.State.SUBMITTED, Claim.State.SKIPPED])
-    )
+def _backlog(project: Project, user: User | None) -> Any:
+    waiting = Task.objects.filter(project=project, state=Task.State.OPEN)
+    if user is not None:
+        had = Claim.objects.filter(reviewer=user, state__in=[Claim.State.SUBMITTED, *claims.ASIDE])
+        lead = Membership.objects.filter(project=project, user=user, role__in=claims.MAY_ADJUDICATE)
+        waiting = waiting.exclude(claims__in=had).filter(Q(assigned_to=None) | Q(assigned_to=user))
+        waiting = waiting.filter(~Q(lane=Task.Lane.ESCALATED) | Q(Exists(lead)))
+        held = Claim.objects.filter(task=OuterRef("pk"), reviewer=user, state=Claim.State.LEASED)
+        waiting = waiting.filter(Q(taken__lt=F("needed")) | Q(Exists(held)))
+        elsewhere = QueueMember.objects.filter(queue=OuterRef("queue"), user=user).exclude(topics=[])
+        elsewhere = elsewhere.exclude(topics__contains=[OuterRef("topic")])
+        waiting = waiting.exclude(~Q(topic="") & Exists(elsewhere))
     near, past = Q(due_at__lte=Now() + NEAR), Q(due_at__lte=Now())
     young = Q(enqueued_at__gt=Now() - NEAR)
     return waiting.values("queue").annotate(
@@ -86,6 +98,12 @@ def _done(project: Project) -> dict[int, list[int]]:
         if 0 <= back < DAYS:
             found[row["task__queue"]][DAYS - 1 - back] = row["done"]
     return found
+
+
+def done_by(project: Project, user: User) -> dict[int, int]:
+    """How many votes of this person count, by queue."""
+    mine = Annotation.objects.filter(project=project, reviewer=user, state=Annotation.State.COUNTED)
+    return dict(mine.values_list("task__queue").annotate(done=Count("pk")).order_by())
 
 
 def my_progress(project: Project, user: User) -> int:

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from annotations import failure_modes, sending
 from annotations.models import Label, Task
+from feedback.browsing import Cell, Column
+from feedback.bulk import Action
 from feedback.detail import Event, Section
+from feedback.filters import Fact
 from feedback.models import Interaction
-from feedback.sample_chat import Step
+from feedback.sample_chat import Place
 from projects.access import Right
+from projects.errors import invalid
+from projects.models import Project, User
+
+# A check of one reviewer must not be known as one: it is told nowhere.
+LISTED = [Task.Purpose.REVIEW, Task.Purpose.AUDIT]
 
 
 def labels_of(interaction: Interaction) -> list[dict[str, Any]]:
     """The labels, the current one first; ``current`` is False for those that were replaced or taken back."""
-    labels = Label.objects.filter(interaction=interaction).select_related("primary_category")
+    labels = Label.objects.filter(interaction=interaction).select_related("primary_category__counts_as")
+    went = failure_modes.forward(interaction.project)
     return [
         {
             "id": label.pk,
             "current": label.superseded_at is None,
             "verdict": label.verdict,
-            "primary_category": label.primary_category.slug if label.primary_category else None,
-            "category_label": label.primary_category.label if label.primary_category else None,
-            "categories": label.categories,
+            "primary_category": mode.slug if (mode := failure_modes.now(label.primary_category)) else None,
+            "category_label": mode.label if mode else None,
+            "category_given": given.label if (given := label.primary_category) and given != mode else None,
+            "categories": failure_modes.mapped(label.categories, went),
             "severity": label.severity,
             "spans": label.spans,
             "desired_output": label.desired_output,
@@ -42,13 +57,15 @@ def labels_of(interaction: Interaction) -> list[dict[str, Any]]:
 
 def tasks_of(interaction: Interaction) -> list[dict[str, Any]]:
     """The tasks, newest first, with why they are or were there and how they were sampled."""
-    tasks = Task.objects.filter(interaction=interaction).select_related("queue").order_by("-enqueued_at", "-pk")
+    tasks = Task.objects.filter(interaction=interaction, purpose__in=LISTED)
+    tasks = tasks.select_related("queue", "assigned_to").order_by("-enqueued_at", "-pk")
     return [
         {
             "id": str(task.pk),
             "queue": task.queue.slug,
             "queue_name": task.queue.name,
             "state": task.state,
+            "state_in_words": task.get_state_display(),
             "lane": task.lane,
             "score": task.score,
             "terms": task.terms,
@@ -57,6 +74,8 @@ def tasks_of(interaction: Interaction) -> list[dict[str, Any]]:
             "due_at": task.due_at,
             "sampled": task.sampled,
             "inclusion_p": task.inclusion_p,
+            "admission_p": task.admission_p,
+            "assigned_to": str(task.assigned_to) if task.assigned_to else None,
         }
         for task in tasks
     ]
@@ -65,7 +84,7 @@ def tasks_of(interaction: Interaction) -> list[dict[str, Any]]:
 def events_of(interaction: Interaction) -> list[Event]:
     """When it entered a queue and when its labels were settled."""
     tones = {"pass": ("ok", "pass"), "fail": ("bad", "fail"), "unsure": ("unsure", "warn")}
-    tasks = Task.objects.filter(interaction=interaction).select_related("queue")
+    tasks = Task.objects.filter(interaction=interaction, purpose__in=LISTED).select_related("queue")
     found = [Event(task.enqueued_at, "inbox", f"Entered the queue {task.queue.name}") for task in tasks]
     for label in Label.objects.filter(interaction=interaction).select_related("primary_category"):
         icon, tone = tones[label.verdict]
@@ -78,6 +97,75 @@ def events_of(interaction: Interaction) -> list[Event]:
     return found
 
 
+def places_of(project: Project, interactions: list[int]) -> dict[int, Place]:
+    """The queues in which these interactions wait for a reviewer, for the sample chat."""
+    tasks = Task.objects.filter(project=project, interaction__in=interactions, state=Task.State.OPEN)
+    return {
+        task.interaction_id: Place(task.queue.name, reverse("annotations:task-claim", args=[project.slug, task.pk]))
+        for task in tasks.select_related("queue")
+    }
+
+
 LABELS = Section(name="labels", load=labels_of, panel="annotations/interaction_labels.html", events=events_of)
 TASKS = Section(name="tasks", load=tasks_of, panel="annotations/interaction_tasks.html")
-IN_THE_QUEUE = Step("See it in the queue", "annotations:queue-list", Right.REVIEW)
+
+
+VERDICTS = {"fail": "Fail", "pass": "Pass", "unsure": "Unsure", "none": "Not reviewed"}
+STATES = {
+    "open": "Waiting",
+    "done": "Done",
+    "disputed": "Reviewers differ",
+    "dropped": "Dropped",
+    "shed": "Not let in",
+    "none": "In no queue",
+}
+
+
+def _verdicts(project: Project) -> QuerySet[Any, Any]:
+    labels = Label.objects.filter(project=project, superseded_at=None)
+    return labels.values_list("interaction_id", "verdict")
+
+
+def _categories(project: Project) -> QuerySet[Any, Any]:
+    labels = Label.objects.filter(project=project, superseded_at=None, primary_category__isnull=False)
+    return labels.annotate(now=failure_modes.counted_slug()).values_list("interaction_id", "now")
+
+
+def _states(project: Project) -> QuerySet[Any, Any]:
+    return Task.objects.filter(project=project).values_list("interaction_id", "state")
+
+
+FACTS = [
+    Fact("verdict", "Human verdict", _verdicts, VERDICTS),
+    Fact("category", "Failure", _categories),
+    Fact("task", "Review", _states, STATES),
+]
+
+
+def verdict_cells(pks: list[int]) -> dict[int, Cell]:
+    """The settled verdict of each interaction that has one."""
+    looks = {"pass": ("ok", "pass"), "fail": ("bad", "fail"), "unsure": ("unsure", "warn")}
+    labels = Label.objects.filter(interaction__in=pks, superseded_at=None).order_by("pk")
+    return {
+        pk: Cell(VERDICTS[verdict], *looks[verdict]) for pk, verdict in labels.values_list("interaction_id", "verdict")
+    }
+
+
+VERDICT = Column("Verdict", verdict_cells)
+
+
+def queues_of(project: Project) -> list[tuple[str, str]]:
+    return list(project.queues.order_by("name").values_list("slug", "name"))
+
+
+def send(project: Project, user: User, pks: Sequence[int], queue: str) -> str:
+    found = project.queues.filter(slug=queue).first()
+    if found is None:
+        raise invalid("/queue", "Choose a queue.")
+    sent = sending.send(project, user, pks, found)
+    kept = len(pks) - sent
+    told = f"Sent {sent:,} interaction{'' if sent == 1 else 's'} to {found.name}."
+    return told + (f" {kept:,} had been in it or wait elsewhere." if kept else "")
+
+
+TO_QUEUE = Action("queue", "Send to queue", "inbox", "q", "Queue", (Right.LEAD,), send, queues_of)

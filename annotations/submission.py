@@ -10,20 +10,36 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
+from annotations import golden, storing
 from annotations.models import FailureMode, Verdict
 from annotations.taxonomy import HARM, NIT
 from feedback.models import Interaction, text_of
+from feedback.services.writing import say_prepared
 from projects.errors import ApiError
 from projects.models import Project
 from projects.strictjson import clean_text
 
 MAX_TEXT, MAX_NOTE, MAX_SPANS, MAX_ASSERTIONS = 100_000, 10_000, 200, 50
 TARGETS = ("output", "document", "message")
+KINDS = ("claim", "evidence")
+SUGGESTED = ("verdict", "primary_category", "severity")
+OUTCOMES = ("accepted", "changed", "ignored")
+
+
+MODE = ("id", "project_id", "slug", "label", "default_severity")  # in the model's order, as ``from_db`` takes them
+MODES = f"""
+SELECT coalesce(jsonb_agg(jsonb_build_array({", ".join(MODE)})), '[]') FROM annotations_failuremode
+WHERE project_id = %(project)s AND retired_at IS NULL AND slug = ANY (%(slugs)s)"""  # noqa: S608  # names of ours
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One vote. ``seconds`` is how long the reviewer took; spans count Unicode code points of the stored text."""
+    """One vote. ``seconds`` is how long the reviewer took; spans count Unicode code points of the stored text.
+
+    ``blind`` says that the reviewer had chosen not to see what others think; a blind queue needs no such word.
+    """
 
     submission_id: UUID
     verdict: str
@@ -35,7 +51,10 @@ class Submission:
     note: str = ""
     assertions: tuple[dict[str, str], ...] = ()
     golden: bool = False
+    golden_set: str = ""
     suggestion_seen: bool = False
+    suggestion: dict[str, str] = field(default_factory=dict)
+    blind: bool = False
     seconds: float | None = None
     fingerprint: bytes = field(default=b"", compare=False)
 
@@ -81,7 +100,7 @@ def parse_submission(project: Project, body: Any) -> Submission:
         faults.add("/verdict", "Choose a verdict: pass, fail or unsure.")
     failing = verdict == Verdict.FAIL
     note = faults.text(body, "note", MAX_NOTE)
-    modes = {mode.slug: mode for mode in project.failure_modes.filter(retired_at=None)}
+    modes = _named_modes(project, body)
     primary, secondary = _categories(modes, body, faults) if verdict != Verdict.PASS else (None, ())
     if failing and primary is None and not note:
         faults.add("/primary_category", "Say what went wrong: choose a failure mode or write a note.")
@@ -101,14 +120,40 @@ def parse_submission(project: Project, body: Any) -> Submission:
         "note": note,
         "assertions": _assertions(body.get("assertions"), faults),
         "golden": faults.flag(body, "golden"),
+        "golden_set": _golden_set(project, body, faults),
         "suggestion_seen": faults.flag(body, "suggestion_seen"),
+        "suggestion": _suggestion(body.get("suggestion"), faults),
+        "blind": faults.flag(body, "blind"),
         "seconds": _seconds(body.get("seconds"), faults),
     }
     if faults.found:
         raise ApiError(422, "invalid", faults.found[0]["message"], faults.found)
     said = {**result, "primary": primary.slug if primary else None}
+    if not said["golden_set"]:
+        del said["golden_set"]  # what says nothing of it is what it was before there was a choice
     mark = hashlib.sha256(json.dumps({k: v for k, v in said.items() if k != "seconds"}, sort_keys=True).encode())
     return Submission(submission_id=submission_id, fingerprint=mark.digest(), **result)  # type: ignore[arg-type]
+
+
+def _named_modes(project: Project, body: dict[str, Any]) -> dict[str, FailureMode]:
+    """Of the failure modes in use those that the body names anywhere."""
+    others, spans = body.get("categories"), body.get("spans")
+    named = [body.get("primary_category"), *(others if isinstance(others, list) else ())]
+    named += [span.get("category") for span in (spans if isinstance(spans, list) else ()) if isinstance(span, dict)]
+    slugs = {clean_text(slug) for slug in named if isinstance(slug, str)}
+    if not slugs:
+        return {}
+    (rows,) = say_prepared(MODES, {"project": project.pk, "slugs": storing.array(slugs)})
+    modes = [FailureMode.from_db(connection.alias, MODE, row) for row in json.loads(rows)]
+    return {mode.slug: mode for mode in modes}
+
+
+def _golden_set(project: Project, body: dict[str, Any], faults: _Faults) -> str:
+    """The dataset that is named; none is the usual one."""
+    slug = faults.text(body, "golden_set", 60)
+    if slug and slug not in dict(golden.sets(project)):
+        faults.add("/golden_set", "There is no such dataset.")
+    return slug
 
 
 def _uuid(value: Any, faults: _Faults) -> UUID:
@@ -158,6 +203,18 @@ def _seconds(value: Any, faults: _Faults) -> float | None:
     return float(value)
 
 
+def _suggestion(value: Any, faults: _Faults) -> dict[str, str]:
+    """What became of each field that a judge suggested."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(
+        name in SUGGESTED and outcome in OUTCOMES for name, outcome in value.items()
+    ):
+        faults.add("/suggestion", "Of verdict, primary_category and severity: accepted, changed or ignored.")
+        return {}
+    return dict(value)
+
+
 def _spans(value: Any, modes: Container[str], faults: _Faults) -> tuple[dict[str, Any], ...]:
     if value is None:
         return ()
@@ -181,6 +238,10 @@ def _spans(value: Any, modes: Container[str], faults: _Faults) -> tuple[dict[str
         said = {"target": span["target"], "ref": str(ref) if _whole(ref) else ref, "category": category}
         mark: dict[str, Any] = {name: value for name, value in said.items() if isinstance(value, str)}
         mark |= {"start": start, "end": end}
+        if span.get("kind") in KINDS:
+            mark["kind"] = span["kind"]
+        elif span.get("kind") is not None:
+            faults.add(f"{path}/kind", "A mark is a claim or evidence.")
         if isinstance(span.get("quote"), str):
             mark["quote"] = clean_text(span["quote"])
         marks.append(mark)
@@ -212,7 +273,7 @@ def check_marks(submission: Submission, interaction: Interaction) -> None:
     """Marks lie within the text that they mark, and their quotes are what stands there; ApiError 422 otherwise."""
     faults = _Faults()
     for place, span in enumerate(submission.spans):
-        text = _marked_text(span, interaction)
+        text = marked_text(span, interaction)
         if text is None:
             faults.add(f"/spans/{place}/ref", "There is no such document or message.")
         elif span["end"] > len(text):
@@ -223,12 +284,14 @@ def check_marks(submission: Submission, interaction: Interaction) -> None:
         raise ApiError(422, "invalid", faults.found[0]["message"], faults.found)
 
 
-def _marked_text(span: dict[str, Any], interaction: Interaction) -> str | None:
-    ref = span.get("ref", "")
+def marked_text(span: dict[str, Any], interaction: Interaction) -> str | None:
+    """The stored text in which a mark lies; None if there is no such document or message."""
+    ref = str(span.get("ref") or "")
     if span["target"] == "output":
         return interaction.output
     if span["target"] == "document":
-        named = [document for document in interaction.documents if ref and str(document.get("id") or "") == ref]
+        parts = [part for part in interaction.documents if isinstance(part, dict)]
+        named = [part for part in parts if ref and str(part.get("id") or "") == ref]
         return _content(named[0]) if named else _content_at(interaction.documents, ref)
     return _content_at(interaction.messages, ref)
 

@@ -15,12 +15,14 @@ SEVERITIES = ((HARM, "Harm"), (MAJOR, "Major"), (MINOR, "Minor"), (NIT, "Nit"))
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """A failure mode: its key on the number row, its name, one line of definition, its usual severity (1 to 4)."""
+    """A failure mode: its key on the number row, its name, one line of definition, its usual severity (1 to 4), and
+    what kind of failure it is, if the set has kinds."""
 
     digit: str
     label: str
     description: str
     severity: int
+    group: str = ""
 
     @property
     def slug(self) -> str:

@@ -14,53 +14,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
-from annotations import evidence, priority, sampling
-from annotations.models import Label, Queue, Task, TriageRule, Verdict
-from annotations.priority import Reason
+from annotations import admission, clusters, facts, priority, routing, ruleset, sampling
+from annotations.bulk import create_tasks, update_tasks
+from annotations.facts import Item
+from annotations.models import Queue, Task, TriageRule
+from annotations.routing import Team
+from annotations.ruleset import Finding, Rule
 from feedback import inbox
-from feedback.models import Feedback, Inbox, Interaction, Score
+from feedback.models import Inbox
 from projects import webhooks
 from projects.models import Project
 
+SENT = "sent"  # the reason of a task that a person made
 LOCK = 0x52484B  # the family of this lock; one triage at a time for a project
 BATCH = 500
-RANDOM = "random"
-SIGNALS = ("negative_feedback", "flagged_score", "error", "disagreement", RANDOM)
+CALIBRATION_LABELS = 2  # of an item that is for calibration, at least
 CHANGEABLE = [
-    "queue", "lane", "needed", "score", "terms", "reasons", "enqueued_at", "due_at", "state", "done_at", "sampled",
-    "inclusion_p", "seed",
+    "queue_id", "lane", "needed", "score", "terms", "reasons", "enqueued_at", "due_at", "state", "done_at", "sampled",
+    "inclusion_p", "seed", "draws", "certain", "rule_id", "rule_version", "queue_version", "topic", "admission_p",
 ]  # fmt: skip
-
-
-@dataclass
-class _Item:
-    """An interaction with everything that the rules look at, and the tasks it has had."""
-
-    interaction: Interaction
-    arrived: bool = False
-    reasons: dict[str, list[Reason]] = field(default_factory=dict)
-    complained: bool = False
-    open: Task | None = None
-    dropped: dict[int, Task] = field(default_factory=dict)
-    looked_at_in: set[int] = field(default_factory=set)
-    disputed: bool = False
-    failed: bool = False
-
-
-@dataclass(frozen=True)
-class _Finding:
-    """What the rules say of an item: the queues it belongs to in order, why, and whether it was drawn."""
-
-    queues: list[Queue]
-    reasons: list[Reason]
-    drawn_for: list[Queue]
-    inclusion_p: float | None
-    seed: str
 
 
 def run(*, batch: int = BATCH) -> None:
@@ -78,26 +56,52 @@ def route(rows: list[Inbox]) -> None:
 
 
 def _route(project: Project, rows: list[Inbox]) -> None:
-    now = _locked(project)
-    rules = list(TriageRule.objects.select_related("queue").filter(project=project, enabled=True))
-    new: list[Task] = []
+    now = locked(project)
+    touched, arrived, fresh = facts.touched(rows)
+    rules = ruleset.load(project)
+    items = facts.load(project, touched, needs=needs(rules), arrived=arrived, fresh=fresh)
+    if clusters.join(project, items.values()):
+        facts.add_clusters(items)
+    facts.add_history(items)
+    place(project, items.values(), rules, now)
+
+
+def needs(rules: list[Rule]) -> set[str]:
+    """The fields of an item that these rules and the topics of their queues read."""
+    return ruleset.needs(rules) | routing.needs([rule.row.queue for rule in rules if rule.row.queue])
+
+
+def place(project: Project, items: Iterable[Item], rules: list[Rule], now: datetime) -> int:
+    """Makes, changes or drops the tasks of these items; returns of how many. In the caller's transaction, locked."""
+    new: list[tuple[Task, Item]] = []
     changed: list[Task] = []
-    for item in _items(project, rows).values():
-        finding = _judge(rules, item)
+    team = Team(project.pk, [rule.row.queue for rule in rules if rule.row.queue])
+    for item in items:
+        finding = ruleset.judge(rules, item)
+        if finding.made:
+            _thin(finding, item, team)
+        sampled_open = item.open is not None and item.open.sampled
         if item.open is not None:
-            if _update(item, item.open, finding, now):
+            if _update(item, item.open, finding, team, now):
                 changed.append(item.open)
-        elif queue := _place(item, finding):
-            known = item.dropped.get(queue.pk)
-            task = known or Task(project=project, interaction=item.interaction)
-            _fill(task, queue, finding, now)
-            (changed if known else new).append(task)
-    # One statement for any number of rows; bulk_update's CASE for each column takes six times as long.
-    Task.objects.bulk_create(changed, update_conflicts=True, unique_fields=["pk"], update_fields=CHANGEABLE)
+        elif finding.queues and (chosen := _choose(item, finding, team)):
+            known = item.dropped.get(chosen.queue.pk)
+            task = known or Task(project=project, interaction_id=item.interaction.pk)
+            before = task.state if known else None
+            _fill(task, chosen, finding, item, now)
+            if not (before == task.state == Task.State.SHED):
+                if known:
+                    changed.append(task)
+                else:
+                    new.append((task, item))
+        if item.ended is not None and not sampled_open and _tell(item.ended, finding):
+            changed.append(item.ended)
+    update_tasks(changed, CHANGEABLE)
     _create(project, new)
+    return len(new) + len(changed)
 
 
-def _locked(project: Project) -> datetime:
+def locked(project: Project) -> datetime:
     """The database's time, with the lock: the facts of one interaction may be in the batches of two workers."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, project.pk & 0x7FFFFFFF])
@@ -106,154 +110,196 @@ def _locked(project: Project) -> datetime:
     return moment
 
 
-def _items(project: Project, rows: Iterable[Inbox]) -> dict[int, _Item]:
-    ids: dict[str, set[int]] = defaultdict(set)
-    for row in rows:
-        ids[row.kind].add(row.object_id)
-    touched = set(ids[Inbox.Kind.INTERACTION])
-    for kind, model in ((Inbox.Kind.FEEDBACK, Feedback), (Inbox.Kind.SCORE, Score)):
-        facts = model._default_manager.filter(pk__in=ids[kind], interaction__isnull=False)
-        touched |= set(facts.values_list("interaction_id", flat=True))
-    lean = Interaction.objects.filter(project=project, pk__in=touched).only(
-        "id", "external_id", "status", "error_type", "error_message"
-    )
-    items = {row.pk: _Item(row, arrived=row.pk in ids[Inbox.Kind.INTERACTION]) for row in lean}
-    users, machines = evidence.voices(items, ids[Inbox.Kind.FEEDBACK]), evidence.machines(items)
-    for pk, item in items.items():
-        item.complained = users[pk].complained
-        item.reasons = {
-            "negative_feedback": users[pk].reasons,
-            "flagged_score": machines[pk].reasons,
-            "error": evidence.error(item.interaction),
-            "disagreement": evidence.disagreement(users[pk], machines[pk]),
-        }
-    _add_history(items)
-    return items
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A queue for an item, by which rule, with its score there and whether it is let in."""
+
+    queue: Queue
+    by: TriageRule
+    topic: str
+    score: float
+    terms: list[dict[str, Any]]
+    admitted: bool = True
+    admission_p: float | None = None
 
 
-def _add_history(items: dict[int, _Item]) -> None:
-    tasks = Task.objects.select_for_update(of=("self",)).select_related("queue").filter(interaction__in=items)
-    for task in tasks.order_by("pk"):
-        item = items[task.interaction_id]
-        if task.state == Task.State.OPEN:
-            item.open = task
-        elif task.state == Task.State.DROPPED:
-            item.dropped[task.queue_id] = task
-        else:
-            item.looked_at_in.add(task.queue_id)
-            item.disputed |= task.state == Task.State.DISPUTED
-    failed = Label.objects.filter(interaction__in=items, superseded_at=None, verdict=Verdict.FAIL)
-    for pk in failed.values_list("interaction_id", flat=True):
-        items[pk].failed = True
+def destination(item: Item, finding: Finding) -> Queue | None:
+    """The queue in which a new task would wait, if one is wanted and let in."""
+    queues = list(finding.queues)
+    if not queues:
+        return None
+    team = Team(queues[0].project_id, queues)
+    _thin(finding, item, team)
+    chosen = _choose(item, finding, team)
+    return chosen.queue if chosen and chosen.admitted else None
 
 
-def _judge(rules: list[TriageRule], item: _Item) -> _Finding:
-    """Evaluates every rule. The random ones draw once, when the interaction arrives; their draw is then kept."""
-    queues: list[Queue] = []
-    reasons: list[Reason] = []
-    drawn_for: list[Queue] = []
-    shares, seeds = [], []
-    stored = _stored_draws(item.open)
-    for rule in rules:
-        signal = rule.condition.get("signal") if isinstance(rule.condition, dict) else None
-        external_id = item.interaction.external_id
-        if signal == RANDOM:
-            shares.append(rule.rate)
-            met = [stored.pop(rule.slug)] if rule.slug in stored else []
-            if not met and item.arrived and sampling.drawn(rule.slug, external_id, rule.rate):
-                met = [_draw(rule)]
-                seeds.append(rule.slug)
-                drawn_for.append(rule.queue)
-        else:
-            met = item.reasons.get(str(signal), [])
-            if met and rule.rate < 1 and not sampling.drawn(rule.slug, external_id, rule.rate):
-                met = []
-        if met:
-            queues.append(rule.queue)
-            reasons += [replace(reason, rule=rule.slug, rule_version=rule.version) for reason in met]
-    if "disagreement" not in {reason.kind for reason in reasons} and reasons:
-        reasons += item.reasons["disagreement"]  # tells and counts, although no rule asks for it
-    reasons += stored.values()  # draws of rules that are switched off by now
-    probability = sampling.inclusion_probability(shares) if drawn_for else None
-    return _Finding(queues, priority.ordered(reasons), drawn_for, probability, ",".join(seeds)[:60])
+def _choose(item: Item, finding: Finding, team: Team) -> _Place | None:
+    """The first queue of its rules that lets it in; else the first, which sheds it; None if no task is wanted.
 
-
-def _draw(rule: TriageRule) -> Reason:
-    text = f"Random {rule.rate * 100:g} % sample"
-    return Reason(RANDOM, "", 0.0, "dice", text, title="Counts towards the unbiased quality rate")
-
-
-def _stored_draws(task: Task | None) -> dict[str, Reason]:
-    if task is None:
-        return {}
-    kept = (stored for stored in task.reasons if stored.get("kind") == RANDOM)
-    return {
-        stored["rule"]: Reason(**{name: stored[name] for name in priority.FIELDS if name in stored}) for stored in kept
-    }
-
-
-def _place(item: _Item, finding: _Finding) -> Queue | None:
-    """The queue in which a new task is wanted, if one is."""
-    wanted = finding.queues
+    What somebody has looked at is wanted again only if it was not found to fail and is now complained about.
+    """
     if item.looked_at_in and (item.disputed or item.failed or not item.complained):
-        wanted = finding.drawn_for
-    return next((queue for queue in wanted if queue.pk not in item.looked_at_in), None)
+        return None
+    first = None
+    for queue, by in zip(finding.queues, finding.by, strict=True):
+        stands, topic = _stands(queue, item, team)
+        if stands.pk in item.looked_at_in:
+            continue
+        found = _admit(_Place(stands, by, topic, *_weighed(finding, stands)), finding, item)
+        if found.admitted:
+            return found
+        first = first or found
+    return first
 
 
-def _fill(task: Task, queue: Queue, finding: _Finding, now: datetime) -> None:
-    """A task that begins: new, or dropped before and now wanted again."""
-    task.state, task.done_at = Task.State.OPEN, None
+def _stands(queue: Queue, item: Item, team: Team) -> tuple[Queue, str]:
+    """Where an item of this queue stands, and what somebody must know to judge it there."""
+    values = item.facts.values
+    feature, tags = values.get("feature") or "", values.get("tags") or ()
+    stands = team.stand(queue, topic=team.topic(queue, feature, tags))
+    return stands, team.topic(stands, feature, tags)
+
+
+def _admit(place: _Place, finding: Finding, item: Item) -> _Place:
+    """Whether the queue lets it in. A sample is never thinned, nor what is forced, nor what was shed and is then
+    complained about."""
+    if finding.sampled or finding.forced or (item.shed and item.complained):
+        return place
+    draw = next((draw for draw in finding.draws if draw.rule == place.by.slug and draw.counts), None)
+    if draw is not None:  # it was thinned already, by its own rule's number
+        return replace(place, admitted=False, admission_p=draw.admission_p)
+    admitted, p = admission.admit(place.queue, place.score, item.interaction.external_id)
+    return place if p is None else replace(place, admitted=admitted, admission_p=p)
+
+
+def _thin(finding: Finding, item: Item, team: Team) -> None:
+    """Thins the draws that were made just now for queues that are overloaded: each has its share of its rule's rate.
+
+    Done to those that did not take the item as well: with what probability they could have is written down.
+    """
+    for number, queue in finding.made:
+        draw = finding.draws[number]
+        stands, _ = _stands(queue, item, team)
+        if stands.admission and stands.admission_p < 1 and not finding.forced:
+            p = admission.chance(stands, _weighed(finding, stands)[0])
+            if p < 1:
+                admitted = sampling.drawn(draw.seed, item.interaction.external_id, draw.p * p)
+                finding.draws[number] = replace(draw, admission_p=p, admitted=admitted)
+
+
+def _fill(task: Task, place: _Place, finding: Finding, item: Item, now: datetime) -> None:
+    """A task that begins: new, or dropped or shed before and now wanted again."""
+    was_shed = task.state == Task.State.SHED
+    task.state = Task.State.OPEN if place.admitted else Task.State.SHED
+    task.done_at = None if place.admitted else now
     task.enqueued_at = now
-    _stand_in(task, queue)
-    _weigh(task, finding)
-    task.due_at = now + _limit(queue, task.score)
-    task.sampled, task.inclusion_p, task.seed = bool(finding.drawn_for), finding.inclusion_p, finding.seed
+    if place.admission_p is not None or not was_shed:
+        task.admission_p = place.admission_p
+    _stand_in(task, item, place.queue, place.by, place.topic)
+    task.score, task.terms = place.score, place.terms
+    _keep(task, finding)
+    task.due_at = _due(task, item)
+    fresh = place.admitted and bool(finding.drawn_for)
+    task.sampled, task.inclusion_p = fresh, finding.inclusion_p if fresh else None
+    task.seed = finding.seed if fresh else ""
 
 
-def _update(item: _Item, task: Task, finding: _Finding, now: datetime) -> bool:
+def _update(item: Item, task: Task, finding: Finding, team: Team, now: datetime) -> bool:
     """Brings the open task up to what is known now; returns whether anything changed.
 
-    While somebody has it, it stays where it is and becomes no less urgent.
+    While somebody has it, it stays where it is and becomes no less urgent. So it is with what was assigned or
+    escalated to somebody, and with what belongs to an audit, whose tasks no rule drops. What a person has sent stays in
+    its queue as well, and is as urgent as it becomes.
     """
-    before = (task.state, task.queue_id, task.reasons, task.score, task.due_at, task.sampled)
-    claimed = task.taken > 0
-    if not finding.reasons:
-        if claimed:
+    sent = [reason for reason in task.reasons if reason["kind"] == SENT]
+    before = [getattr(task, name) for name in CHANGEABLE]
+    held = task.taken > 0
+    bound = held or task.assigned_to_id is not None or task.lane == Task.Lane.ESCALATED
+    bound |= task.purpose == Task.Purpose.AUDIT or bool(sent)
+    if not finding.queues and not task.sampled and not finding.sampled:
+        if bound or sent:
             return False
         task.state, task.done_at = Task.State.DROPPED, now
         return True
-    if not claimed and finding.queues:
-        occupied = item.looked_at_in | item.dropped.keys()
-        if finding.queues[0].pk not in occupied:
-            _stand_in(task, finding.queues[0])
-    _weigh(task, finding)
-    due = task.enqueued_at + _limit(task.queue, task.score)
-    task.due_at = min(task.due_at, due) if claimed else due
-    if finding.drawn_for and not task.sampled:
+    if not bound and not sent and finding.queues:
+        stands, topic = _stands(finding.queues[0], item, team)
+        if stands.pk == task.queue_id or stands.pk not in (item.looked_at_in | item.dropped.keys()):
+            _stand_in(task, item, stands, finding.by[0], topic)
+    task.score, task.terms = _weighed(finding, task.queue)
+    _keep(task, finding)
+    task.reasons += sent
+    if bound:
+        soonest = task.enqueued_at + _limit(task.queue, task.score)
+        task.due_at = min(task.due_at, soonest) if held else task.due_at
+    else:
+        task.due_at = _due(task, item)
+    if finding.sampled and (task.sampled or (finding.drawn_for and item.ended is None)):
         task.sampled, task.inclusion_p, task.seed = True, finding.inclusion_p, finding.seed
-    return before != (task.state, task.queue_id, task.reasons, task.score, task.due_at, task.sampled)
+    return before != [getattr(task, name) for name in CHANGEABLE]
 
 
-def _stand_in(task: Task, queue: Queue) -> None:
+def _tell(ended: Task, finding: Finding) -> bool:
+    """Brings the probability of what was looked at up to date: what came since let more rules draw it.
+
+    An item that was drawn counts for rates wherever it was labelled, so a task that no rule had drawn becomes one of
+    the sample if one has drawn its item now. Returns whether anything changed.
+    """
+    if not finding.sampled or not (ended.draws if ended.sampled else finding.drawn_for):
+        return False
+    before = (ended.sampled, ended.inclusion_p)
+    ended.sampled, ended.inclusion_p, ended.seed = True, finding.inclusion_p, finding.seed
+    if before == (ended.sampled, ended.inclusion_p):
+        return False
+    ended.draws = [draw.as_stored() for draw in finding.draws]
+    return True
+
+
+def _stand_in(task: Task, item: Item, queue: Queue, by: TriageRule, topic: str) -> None:
+    """Gives the task its place in the queue: some, drawn by the item alone, are for calibration (two labels, blind)."""
     task.queue = queue
+    task.queue_version = queue.version
     task.lane = Task.Lane.RANDOM if queue.kind == Queue.Kind.RANDOM else Task.Lane.RISK
     task.needed = queue.overlap
+    if sampling.number(f"{queue.slug} calibration", item.interaction.external_id) < queue.calibration_share:
+        task.lane, task.needed = Task.Lane.CALIBRATION, max(CALIBRATION_LABELS, queue.overlap)
+    task.topic = topic
+    task.rule, task.rule_version = by, by.version
 
 
-def _weigh(task: Task, finding: _Finding) -> None:
-    task.score = priority.score(finding.reasons)
-    task.terms = priority.terms(finding.reasons)
-    task.reasons = [priority.as_stored(reason) for reason in finding.reasons]
+def _weighed(finding: Finding, queue: Queue) -> tuple[float, list[dict[str, Any]]]:
+    """The score of an item in a queue, and its terms."""
+    found = priority.terms(
+        finding.reasons, queue.weights, forced_by=finding.forced_by, cap=finding.cap, capped_by=finding.capped_by
+    )
+    return priority.total(found), found
+
+
+def _keep(task: Task, finding: Finding) -> None:
+    task.reasons = [priority.as_stored(reason, task.queue.weights) for reason in finding.reasons]
+    task.draws = [draw.as_stored() for draw in finding.draws]
+    task.certain = finding.certain
+
+
+def _due(task: Task, item: Item) -> datetime:
+    """Until when it should be seen: by its score, or by nothing but chance where it stands in a random sample."""
+    queue = task.queue
+    if queue.kind != Queue.Kind.RANDOM:
+        return task.enqueued_at + _limit(queue, task.score)
+    number = sampling.number(f"{queue.slug} turn", item.interaction.external_id)
+    limits = {"sla_min_hours": queue.sla_min_hours, "sla_max_hours": queue.sla_max_hours}
+    return task.enqueued_at + priority.turn(number, **limits)
 
 
 def _limit(queue: Queue, points: float) -> timedelta:
     return priority.time_limit(points, sla_min_hours=queue.sla_min_hours, sla_max_hours=queue.sla_max_hours)
 
 
-def _create(project: Project, tasks: list[Task]) -> None:
-    Task.objects.bulk_create(tasks)
+def _create(project: Project, new: list[tuple[Task, Item]]) -> None:
+    create_tasks([task for task, _ in new])
     if not webhooks.wants(project, "task.created"):
         return
-    for task in tasks:
-        thin = {"task_id": task.pk, "queue": task.queue.slug, "interaction_id": task.interaction.external_id}
-        webhooks.emit(project, "task.created", thin)
+    for task, item in new:
+        if task.state == Task.State.OPEN:
+            thin = {"task_id": task.pk, "queue": task.queue.slug, "interaction_id": item.interaction.external_id}
+            webhooks.emit(project, "task.created", thin)

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from annotations.models import Queue
 from annotations.queries import QueueRow
+from annotations.workload import DAYS, Load
 from projects.charts import spark
 from projects.models import User
 from projects.templatetags.ui import duration
@@ -46,11 +47,15 @@ class Backlog:
     bars: list[Bar]
     bar_says: str
     spark: SafeString
-    done: int
+    pace: str
+    load: Load
+    flow: str
+    flow_tone: str
+    past_due: int
     urgency: datetime
 
 
-def picture(row: QueueRow) -> Backlog:
+def picture(row: QueueRow, load: Load) -> Backlog:
     """From the figures to the row."""
     now = timezone.now()
     left = row.next_due_at - now if row.next_due_at else None
@@ -64,9 +69,28 @@ def picture(row: QueueRow) -> Backlog:
         bars=_bars(row),
         bar_says=_bar_in_words(row),
         spark=spark(row.done_by_day),
-        done=sum(row.done_by_day),
+        pace=f"{amount(sum(row.done_by_day) / DAYS)} a day",
+        load=load,
+        flow=_flow(load),
+        flow_tone="warn" if load.share is not None and load.share > 1 else "",
+        past_due=row.ages.get("past_due", 0),
         urgency=row.next_due_at or now + timedelta(days=3650),
     )
+
+
+def amount(number: float) -> str:
+    """``61``, ``4.3``, ``0``: as many digits as mean something."""
+    return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
+
+
+def _flow(load: Load) -> str:
+    """What comes in beside what can be done, in words."""
+    if load.share is None or load.capacity is None:
+        return f"{amount(load.inflow)} a day come in"
+    said = f"{amount(load.inflow)} of {amount(load.capacity)} a day come in: {load.share:.0%}".replace("%", "\u00a0%")
+    if load.admitted is not None:
+        said += f", {load.admitted * 100:.0f}\u00a0% of low scores let in"
+    return said
 
 
 def _due(left: timedelta | None) -> str:

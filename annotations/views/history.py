@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotations import claims, labelling
 from annotations.models import Annotation, Claim
+from annotations.views.adjudication import notices
 from annotations.views.review import own_claim, show, uuid_or_none
 from annotations.views.screen import body_of, says_something
 from projects.access import ProjectRequest, Right, project_view
@@ -29,7 +30,7 @@ def annotation_list(request: ProjectRequest) -> HttpResponse:
     page = Paginator(votes, PAGE).get_page(request.GET.get("page"))
     rows = [{"vote": vote, "diff": _change(vote)} for vote in page]
     newest = next((vote for vote in page if vote.state == Annotation.State.COUNTED), None) if page.number == 1 else None
-    context = {"section": "mine", "page": page, "rows": rows, "newest": newest}
+    context = {"section": "mine", "page": page, "rows": rows, "newest": newest, **notices(request)}
     return render(request, "annotations/annotation_list.html", context)
 
 

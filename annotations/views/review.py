@@ -20,11 +20,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from annotations import claims, labelling, queries
+from annotations import ahead, applying, claims, labelling, queries
 from annotations.models import Annotation, Claim, Queue, Task
-from annotations.views.screen import Values, body_of, context_of, says_something
+from annotations.views.screen import BLIND, Values, body_of, context_of, progress_of, says_something
 from projects.access import ProjectRequest, Right, project_view
-from projects.errors import ApiError
+from projects.errors import ApiError, invalid
+
+# After a blind vote on these the reviewer is shown what others think; a check would give itself away.
+TELLS = {Task.Purpose.REVIEW, Task.Purpose.AUDIT}
 
 
 def own_claim(request: ProjectRequest, token: UUID) -> Claim:
@@ -59,6 +62,16 @@ def go_on(request: ProjectRequest, queue: Queue) -> HttpResponseBase:
     return show(request, claim) if claim else HttpResponseClientRedirect(page)
 
 
+@require_POST
+@project_view(Right.REVIEW)
+def claim_ahead(request: ProjectRequest, token: UUID) -> HttpResponse:
+    """The item after this one, for the page to keep ready; 204 where there is none."""
+    claim = ahead.claim_ahead(user=request.user, token=own_claim(request, token).token)
+    if claim is None:
+        return HttpResponse(status=204)
+    return render(request, "annotations/_review_parts.html", context_of(request, claim))
+
+
 @require_GET
 @project_view(Right.REVIEW)
 def review(request: ProjectRequest, queue: str) -> HttpResponseBase:
@@ -90,15 +103,33 @@ def claim_label(request: ProjectRequest, token: UUID) -> HttpResponseBase:
     claim = own_claim(request, token)
     body = body_of(request.POST, claim)
     try:
+        if quote := body.get("mark_quote"):
+            raise invalid("/spans", f"“{quote[:80]}” stands neither in the answer nor in a source or an earlier turn.")
         submission = labelling.parse_submission(request.project, body)
         outcome = labelling.submit(user=request.user, token=token, submission=submission)
     except ApiError as error:
         return _send_back(request, claim, body, error)
     if outcome.status == "surplus":
-        messages.warning(request, "Your reservation had ended. Your label is kept, but it does not count.")
+        said, tell = "Your reservation had ended. Your label is kept, but it does not count.", messages.warning
     else:
-        messages.success(request, f"Saved: {_in_words(outcome.annotation)}.", extra_tags="undo")
+        said, tell = f"Saved: {_in_words(outcome.annotation)}.", messages.success
+    if "behind" in request.POST:  # the page shows the next item already
+        return JsonResponse({"said": said, **_like_it(request, outcome), **progress_of(request, claim.task.queue)})
+    tell(request, said)
+    if outcome.status == "counted" and outcome.annotation.blind and claim.task.purpose in TELLS:
+        page = reverse("annotations:reveal", args=[request.project.slug, outcome.annotation.pk])
+        return HttpResponseClientRedirect(page) if request.htmx else redirect(page)
     return go_on(request, claim.task.queue)
+
+
+def _like_it(request: ProjectRequest, outcome: labelling.Submitted) -> dict[str, Any]:
+    """Where the label can be given to items like this one, and to how many; nothing that tells of others first."""
+    vote = outcome.annotation
+    if outcome.status != "counted" or vote.blind or vote.task.purpose not in TELLS:
+        return {}
+    found = applying.could_take(request.user, vote.task.interaction)
+    page = reverse("annotations:cluster-detail", args=[request.project.slug, found[0]]) if found else ""
+    return {"like": found[1], "like_page": page} if found else {}
 
 
 def _send_back(request: ProjectRequest, claim: Claim, body: dict[str, Any], error: ApiError) -> HttpResponse:
@@ -121,6 +152,20 @@ def claim_draft(request: ProjectRequest, token: UUID) -> HttpResponse:
     claim = own_claim(request, token)
     kept = claims.save_draft(user=request.user, token=token, draft=body_of(request.POST, claim))
     return _lease(kept)
+
+
+@require_POST
+@project_view(Right.REVIEW)
+def claim_blind(request: ProjectRequest, token: UUID) -> HttpResponseBase:
+    """Hides what others think from this person, or shows it again; what is written stays."""
+    claim = own_claim(request, token)
+    body = body_of(request.POST, claim)
+    claims.save_draft(user=request.user, token=token, draft=body)
+    request.session[BLIND] = not request.session.get(BLIND, False)
+    if request.htmx:
+        return show(request, claim, values=Values.of(body, claim.task.interaction.output))
+    page = reverse("annotations:review", args=[request.project.slug, claim.task.queue.slug])
+    return redirect(f"{page}?claim={token}")
 
 
 @require_POST
@@ -159,7 +204,17 @@ def claim_release(request: ProjectRequest, token: UUID) -> HttpResponseBase:
         claims.save_draft(user=request.user, token=token, draft=body)
     else:
         claims.release(user=request.user, token=token)
+    if unused := uuid_or_none(request.POST.get("ahead", "")):
+        ahead.give_back(user=request.user, token=own_claim(request, unused).token)
     return redirect("annotations:queue-list", request.project.slug)
+
+
+@require_POST
+@project_view(Right.REVIEW)
+def claim_give_back(request: ProjectRequest, token: UUID) -> HttpResponse:
+    """Frees an item that the page had ready and did not come to."""
+    ahead.give_back(user=request.user, token=own_claim(request, token).token)
+    return HttpResponse(status=204)
 
 
 @require_POST

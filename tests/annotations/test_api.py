@@ -11,7 +11,7 @@ import pytest
 from django.db.models.functions import Now
 
 from annotations.models import Annotation, Claim, Label, Queue, Task
-from projects.models import Project
+from projects.models import Project, User
 from tests.annotations.flow import complaint, vote
 from tests.conftest import Api
 
@@ -64,6 +64,32 @@ def test_the_list_counts_what_waits_for_this_person_and_leaves_paused_queues_out
     assert rows[0]["oldest_due_at"].startswith(first.due_at.strftime("%Y-%m-%dT%H:%M:%S"))
 
 
+def test_the_list_holds_the_queues_that_this_person_may_work_and_what_they_did(
+    reviewer: Api, lead: Api, project: Project
+) -> None:
+    Queue.objects.filter(project=project, slug="flagged").update(open_to_all=False)
+    complaint(project, "a")
+    complaint(project, "b")
+    reviewer.post(at(claimed(reviewer), "submit"), vote("pass"))
+    rows = {row["slug"]: row for row in reviewer.get("/api/v1/queues")[1]["results"]}
+    assert set(rows) == {"negative-feedback", "random-sample"}
+    assert (rows["negative-feedback"]["open"], rows["negative-feedback"]["done_by_you"]) == (1, 1)
+    assert lead.get("/api/v1/queues")[1]["results"][0]["done_by_you"] == 0
+
+
+def test_what_is_not_this_persons_to_do_is_not_counted_as_waiting(
+    reviewer: Api, lead: Api, project: Project, people: dict[str, User]
+) -> None:
+    complaint(project, "a")
+    others, passed_on = complaint(project, "b"), complaint(project, "c")
+    Task.objects.filter(pk=others.pk).update(assigned_to=people["engineer"])
+    Task.objects.filter(pk=passed_on.pk).update(lane="escalated", escalated_at=Now())
+    assert reviewer.get("/api/v1/queues")[1]["results"][0]["open"] == 1
+    assert lead.get("/api/v1/queues")[1]["results"][0]["open"] == 2
+    reviewer.post(at(claimed(reviewer), "snooze"), {"seconds": 3600})
+    assert reviewer.get("/api/v1/queues")[1]["results"][0]["open"] == 0
+
+
 def test_a_claim_brings_the_whole_item_and_why_it_is_there(reviewer: Api, project: Project) -> None:
     task = complaint(project, "req-8f2")
     status, body = reviewer.post(f"{LINE}/claim")
@@ -88,11 +114,18 @@ def test_claiming_again_resumes_the_same_lease(reviewer: Api, project: Project) 
 
 def test_an_empty_queue_says_why(reviewer: Api, lead: Api, project: Project) -> None:
     assert reviewer.post(f"{LINE}/claim")[1] == {
-        "claim": None, "empty": {"open": 0, "leased": 0, "snoozed": 0, "done_by_you": 0},
+        "claim": None,
+        "empty": {
+            "open": 0, "leased": 0, "leased_until": None, "snoozed": 0, "snoozed_until": None, "skipped": 0,
+            "not_your_topics": 0, "assigned": 0, "escalated": 0, "done_by_you": 0, "shed": 0, "paused": False,
+            "member": True,
+        },
     }  # fmt: skip
     complaint(project, "a")
     claimed(lead)
-    assert reviewer.post(f"{LINE}/claim")[1]["empty"] == {"open": 1, "leased": 1, "snoozed": 0, "done_by_you": 0}
+    empty = reviewer.post(f"{LINE}/claim")[1]["empty"]
+    assert (empty["open"], empty["leased"]) == (1, 1)
+    assert empty["leased_until"]
 
 
 def test_a_blind_queue_shows_neither_reasons_nor_who_answered(reviewer: Api, project: Project) -> None:
@@ -192,7 +225,7 @@ def test_a_token_of_another_project_sees_neither_queue_nor_claim(
 
 
 def test_a_secret_key_cannot_review(sk: Api) -> None:
-    assert sk.get("/api/v1/queues")[0] == 403
+    assert sk.get("/api/v1/tasks/mine")[0] == 403
 
 
 @pytest.mark.parametrize(

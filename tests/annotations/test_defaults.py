@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from annotations import ruleset
 from annotations.defaults import create_defaults
 from annotations.models import FailureMode, Queue, Rubric, TriageRule
 from annotations.taxonomy import PALETTE, slug_of
-from annotations.triage import SIGNALS
 from projects.models import Project
 
 SLUGS = [
@@ -39,7 +39,7 @@ def test_the_queues_stand_in_their_order_with_rules_that_triage_knows(project: P
         ("negative-feedback", "targeted", 1), ("flagged", "targeted", 2), ("random-sample", "random", 3),
     ]  # fmt: skip
     rules = TriageRule.objects.filter(project=project)
-    assert {rule.condition["signal"] for rule in rules} <= set(SIGNALS)
+    assert [rule.slug for rule in ruleset.ready(rules)] == [rule.slug for rule in rules]
     assert {rule.queue_id for rule in rules} == {queue.pk for queue in queues}
     assert rules.get(slug="random-sample").rate == 0.02
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
+from datetime import datetime
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 
-from annotations import claims, labelling
+from annotations import claims, labelling, settlement
 from annotations.models import Annotation, Claim, Label, Queue, Task
 from annotations.submission import parse_submission
 from feedback.models import Inbox
+from projects import webhooks
 from projects.errors import ApiError
-from projects.models import Project, User
+from projects.models import Delivery, Project, User, Webhook
 from tests.annotations.flow import complaint, thumbs_down, vote
 from tests.annotations.test_claims import at_once, expire_now, queue_of
 from tests.factories import UserFactory
@@ -259,3 +263,82 @@ def test_a_double_click_stores_one_vote(project: Project) -> None:
     outcomes = at_once(lambda _: submit(project, user, claim, body).status, 6)
     assert sorted(outcomes) == ["counted", *["replayed"] * 5]
     assert Annotation.objects.count() == 1
+
+
+# -- the ordinary vote, by one statement ----------------------------------------------------------------------------
+
+
+def rows_of(task: Task) -> tuple[dict[str, Any], ...]:
+    """The vote, the label, the claim and the task as they are stored, without what differs from one to the next."""
+    rows = [
+        Annotation.objects.filter(task=task).values().get(), Label.objects.filter(task=task).values().get(),
+        Claim.objects.filter(task=task).values().get(), Task.objects.filter(pk=task.pk).values().get(),
+    ]  # fmt: skip
+    own = {"id", "task_id", "claim_id", "interaction_id", "token", "submission_id", "annotation_ids", "fingerprint"}
+    for row in rows:
+        for name, value in row.items():
+            if name in own or isinstance(value, datetime):
+                row[name] = None if value is None else type(value)
+    return tuple(rows)
+
+
+@pytest.mark.parametrize("who", ["reviewer", "admin"])
+def test_the_ordinary_vote_is_stored_as_any_other(
+    who: str, project: Project, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = vote(
+        desired_output='It is "4.90" \\ or less.', note="ü\t{x}", golden=True, severity=2, categories=["incomplete"],
+        assertions=[{"type": "must", "text": "names 4.90"}], seconds=21.5, suggestion_seen=True,
+    )  # fmt: skip
+    stored = []
+    for name, way in (("a", settlement.store_alone), ("b", lambda task, vote: None)):
+        monkeypatch.setattr(settlement, "store_alone", way)
+        task = complaint(project, name)
+        claim = claims.claim_task(user=people[who], task=task)
+        assert claim is not None
+        outcome = submit(project, people[who], claim, {**said, "submission_id": str(uuid.uuid4())})
+        assert outcome.label is not None
+        assert Label.objects.get(pk=outcome.label.pk).annotation_ids == [outcome.annotation.pk]
+        told = Inbox.objects.filter(object_id=outcome.label.pk, kind="label").values_list("stage", flat=True)
+        assert sorted(told) == ["curate", "measure"]
+        stored.append(rows_of(task))
+    assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"needed": 2}, {"lane": "calibration"}, {"state": "done"}, {"purpose": "audit"}],
+    ids=["one more is needed", "another lane", "done meanwhile", "another purpose"],
+)
+def test_what_has_changed_since_it_was_read_is_seen_before_the_ordinary_vote_is_stored(
+    change: dict[str, Any], project: Project, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = complaint(project, "a")
+    claim = take(project, people["reviewer"])
+    alone = settlement.store_alone
+
+    def a_moment_later(read: Task, vote: Annotation) -> Label | None:
+        done = {"done_at": Now()} if "state" in change else {}
+        Task.objects.filter(pk=task.pk).update(**change, **done)
+        stored = alone(read, vote)
+        assert stored is None
+        assert not Annotation.objects.exists()
+        return None
+
+    monkeypatch.setattr(settlement, "store_alone", a_moment_later)
+    outcome = submit(project, people["reviewer"], claim, vote("pass"))
+    task.refresh_from_db()
+    if "state" in change:
+        assert outcome.status == "surplus"
+    else:
+        assert outcome.status == "counted"
+        assert (outcome.label is None) == ("needed" in change)
+
+
+def test_with_a_webhook_that_listens_the_label_is_told(project: Project, people: dict[str, User]) -> None:
+    Webhook.objects.create(project=project, url="https://a.example", events=["label.settled"], secret_sealed="x")
+    webhooks.forget()
+    complaint(project, "a")
+    submit(project, people["reviewer"], take(project, people["reviewer"]), vote("pass"))
+    assert Delivery.objects.get().payload["verdict"] == "pass"
+    webhooks.forget()

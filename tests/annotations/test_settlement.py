@@ -7,16 +7,22 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from annotations import claims, labelling, triage
+from annotations import claims, labelling, settlement, triage
 from annotations.models import Annotation, Claim, FailureMode, Label, Queue, Task
 from annotations.submission import parse_submission
 from feedback.models import Inbox
 from projects import webhooks
 from projects.errors import ApiError
-from projects.models import Delivery, Project, User
+from projects.models import Delivery, Membership, Project, User
 from tests.annotations.flow import complaint, interaction, thumbs_down, vote
 from tests.annotations.test_claims import at_once, expire_now
 from tests.factories import UserFactory
+
+
+def newcomer(project: Project) -> User:
+    user: User = UserFactory()
+    Membership.objects.create(project=project, user=user, role="reviewer")
+    return user
 
 
 def take(user: User, task: Task) -> Claim:
@@ -222,7 +228,7 @@ def complaint_of(project: Project, external_id: str) -> Task:
 def test_two_tasks_of_one_interaction_settled_at_one_moment_leave_one_current_label(project: Project) -> None:
     for number in range(8):
         first = complaint(project, f"i-{number}")
-        one, two = UserFactory(), UserFactory()
+        one, two = newcomer(project), newcomer(project)
         held = [take(one, first)]
         Task.objects.filter(pk=first.pk).update(state="disputed", done_at=Now())  # makes room for a second open task
         second = second_task(project, first)
@@ -240,7 +246,7 @@ def test_two_tasks_of_one_interaction_settled_at_one_moment_leave_one_current_la
                     project=project, task=task, claim=held[n], reviewer=pair[n], rubric=rubric, verdict="pass",
                     submission_id=held[n].token, fingerprint=b"x",
                 )  # fmt: skip
-                labelling._label(task, one_vote, [one_vote], "single")
+                settlement.make_label(task, one_vote, [one_vote], "single")
 
         at_once(settle, 2)
         assert Label.objects.filter(interaction=first.interaction_id).count() == 2
@@ -252,7 +258,7 @@ def test_a_lease_that_runs_out_while_typing_loses_no_word_and_overwrites_none(pr
     """The first reviewer submits late, the second at the same moment: one counts, one is kept, on every run."""
     for number in range(12):
         task = complaint(project, f"i-{number}")
-        slow, fast = UserFactory(), UserFactory()
+        slow, fast = newcomer(project), newcomer(project)
         late = take(slow, task)
         expire_now(late)
         held = [late, take(fast, task)]

@@ -13,6 +13,7 @@ from feedback import services
 from feedback.models import Inbox
 from projects.models import Project
 from tests.annotations.flow import complaint, interaction, routed, thumbs_down
+from tests.conftest import Api
 
 
 def the_task(project: Project) -> Task:
@@ -97,6 +98,20 @@ def test_a_later_signal_brings_an_open_task_forward(project: Project) -> None:
     assert after.score > before.score
 
 
+def test_a_late_signal_over_http_moves_a_waiting_task_up_at_once(project: Project, sk: Api) -> None:
+    for name in ("i-1", "i-2"):
+        interaction(project, name)
+        flag(project, name)
+    first, second = routed(project)
+    late = second.interaction.external_id
+    body = {"interaction_id": late, "kind": "report", "value": "harmful", "comment": "This is dangerous."}
+    assert sk.post("/api/v1/feedback", body)[0] == 201
+    before = second.due_at
+    second, other = routed(project)
+    assert (second.interaction.external_id, other.pk) == (late, first.pk)
+    assert second.due_at < before
+
+
 def test_a_vote_taken_back_takes_its_task_away_unless_somebody_has_it(project: Project) -> None:
     task = complaint(project, "i-1")
     services.record_feedback(project, {"interaction_id": "i-1", "kind": "thumbs", "value": None})
@@ -143,7 +158,7 @@ def test_routing_takes_the_same_number_of_queries_for_twice_as_many(
         interaction(project, f"q-{number}")
         thumbs_down(project, f"q-{number}")
         flag(project, f"q-{number}")
-    with django_assert_max_num_queries(19):
+    with django_assert_max_num_queries(26):
         triage.run()
     assert Task.objects.filter(project=project).count() == many
 

@@ -73,10 +73,11 @@ def test_a_task_that_somebody_works_on_stays_in_place_and_becomes_no_less_urgent
 
 def test_a_claimed_sample_is_not_moved_but_brought_forward(project: Project, people: dict[str, User]) -> None:
     TriageRule.objects.filter(project=project, slug="random-sample").update(rate=1.0)
-    interaction(project, "i")
+    late = next(f"i-{n}" for n in range(1000) if sampling.number("random-sample turn", f"i-{n}") > 0.9)
+    interaction(project, late)
     [drawn] = routed(project)
     assert claims.claim_task(user=people["reviewer"], task=drawn)
-    thumbs_down(project, "i")
+    thumbs_down(project, late)
     [task] = routed(project)
     assert (task.queue_id, task.lane) == (drawn.queue_id, "random")
     assert task.due_at < drawn.due_at
@@ -139,7 +140,14 @@ def test_two_random_rules_give_the_probability_of_being_drawn_by_either(project:
     queue = Queue.objects.get(project=project, slug="random-sample")
     TriageRule.objects.filter(project=project, slug="random-sample").update(rate=0.5)
     TriageRule.objects.create(
-        project=project, queue=queue, slug="audit", name="Audit", condition={"signal": "random"}, rate=0.4, position=9
+        project=project,
+        queue=queue,
+        slug="audit",
+        name="Audit",
+        condition={"all": []},
+        sampling="random",
+        rate=0.4,
+        position=9,
     )
     for number in range(60):
         interaction(project, f"i-{number}")
@@ -238,7 +246,7 @@ def test_disagreement_makes_a_task_more_urgent(
     assert next((one["text"] for one in task.reasons if one["kind"] == "disagreement"), None) == text
 
 
-@pytest.mark.parametrize("condition", [{}, [], "x", {"signal": "moon"}, {"signal": ["random"]}])
+@pytest.mark.parametrize("condition", [{}, [], "x", {"signal": "moon"}, {"signal": ["error"]}])
 def test_a_rule_that_nobody_understands_harms_no_other(condition: Any, project: Project) -> None:
     queue = Queue.objects.get(project=project, slug="flagged")
     TriageRule.objects.create(project=project, queue=queue, slug="odd", name="Odd", condition=condition)
