@@ -12,7 +12,7 @@ from evals import judging
 from evals.detectors import Detector, Subject, detectors
 from evals.detectors.interface import MAX_DOCUMENTS, MAX_OUTPUT
 from evals.models import DetectorSetting, Judge, JudgeJob
-from feedback import session_analysis
+from feedback import search, session_analysis
 from feedback.models import Inbox, Interaction, Score, text_of
 from feedback.services import record_scores
 from projects.models import Project
@@ -34,6 +34,7 @@ def analyse(rows: list[Inbox]) -> None:
     """
     ids = [row.object_id for row in rows if row.kind == Inbox.Kind.INTERACTION]
     session_analysis.derive(ids)
+    search.index(ids)
     batches: dict[int, list[Interaction]] = defaultdict(list)
     for interaction in Interaction.objects.filter(pk__in=ids).only(*_FIELDS).order_by("pk"):
         batches[interaction.project_id].append(interaction)

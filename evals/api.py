@@ -1,13 +1,13 @@
-"""Datasets and regression runs for programs. Bodies are described in ``evals.schema``."""
+"""Datasets for programs; runs are in ``evals.api_runs``. Bodies are described in ``evals.schema``."""
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Mapping
 from typing import Any, cast
 
 from django.db import transaction
 from django.db.models import Count, Q
-from django.http import HttpResponseNotModified, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseNotModified, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,27 +18,30 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotations.models import Label
-from evals import checks, datasets, export, runs, schema
+from evals import datasets, export, lines, packing, schema
 from evals.formats import formats
-from evals.models import Dataset, DatasetVersion, Run
-from evals.schema import ExamplesIn, FreezeIn, ResultsIn, RunIn
+from evals.models import Dataset, DatasetVersion, Example
+from evals.schema import ExamplesIn, FreezeIn
 from feedback import bodies, limits
 from feedback.openapi import LISTED, WHOLE, body_of
 from feedback.schema import check
 from projects.access import Right
 from projects.auth import allow
-from projects.errors import ApiError, invalid
+from projects.errors import invalid
 from projects.keys import Caller
-from projects.models import ApiKey
+from projects.models import ApiKey, User
 
 CURATORS = (Right.BUILD, Right.LEAD)
+PACKAGES = ("file", "zip", "manifest")
 
 
-def _caller(request: Request) -> Caller:
+def caller_of(request: Request) -> Caller:
+    """Who asks, by a key or a personal token."""
     return cast(Caller, request.auth)
 
 
-def _body(request: Request, limit: int) -> dict[str, Any]:
+def body_object(request: Request, limit: int) -> dict[str, Any]:
+    """The body, which must be one JSON object of at most ``limit`` bytes; 422 otherwise."""
     value = bodies.one(request._request, limit).value
     if not isinstance(value, dict):
         raise invalid("/", "The body is one JSON object.")
@@ -53,17 +56,6 @@ def version_body(version: DatasetVersion) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run_body(run: Run) -> dict[str, Any]:
-    """A run as the API tells it; after the end with the gate's report."""
-    told = ("total", "split", "rules", "reason", "change", "counts", "flips", "tests", "needed")
-    return {
-        "id": run.pk, "dataset": run.version.dataset.slug, "version": run.version.number, "candidate": run.candidate,
-        "target": run.target, "checks": run.checks, "baseline": run.baseline_id, "state": run.state,
-        "verdict": run.verdict or None, "created_at": run.created_at, "finished_at": run.finished_at,
-        "approved_at": run.approved_at, **{name: run.summary.get(name) for name in told},
-    }  # fmt: skip
-
-
 class Datasets(APIView):
     permission_classes = [allow(scope=ApiKey.Scope.READ, right=Right.READ)]
 
@@ -71,7 +63,7 @@ class Datasets(APIView):
     def get(self, request: Request) -> Response:
         """List the datasets, with their newest frozen version and what waits in the draft."""
         unapproved = Q(versions__frozen_at=None, versions__examples__approved_at=None)
-        found = Dataset.objects.filter(project=_caller(request).project).annotate(
+        found = Dataset.objects.filter(project=caller_of(request).project).annotate(
             waiting=Count("versions__examples", filter=unapproved)
         )
         newest = {
@@ -100,7 +92,7 @@ class Versions(APIView):
     @extend_schema(operation_id="version_list", tags=["Datasets"], responses={200: LISTED})
     def get(self, request: Request, slug: str) -> Response:
         """List the versions, newest first; the open draft has no ``frozen_at``."""
-        dataset = export.find_dataset(_caller(request).project, slug)
+        dataset = export.find_dataset(caller_of(request).project, slug)
         return Response({"results": [version_body(version) for version in dataset.versions.order_by("-number")]})
 
     @extend_schema(
@@ -109,9 +101,9 @@ class Versions(APIView):
     )  # fmt: skip
     def post(self, request: Request, slug: str) -> Response:
         """Freeze the approved examples of the draft under the next number."""
-        caller = _caller(request)
+        caller = caller_of(request)
         dataset = export.find_dataset(caller.project, slug)
-        parsed = check(_body(request, limits.FEEDBACK_BODY), FreezeIn)
+        parsed = check(body_object(request, limits.FEEDBACK_BODY), FreezeIn)
         version = datasets.freeze(dataset, actor=caller.user, note=parsed.note)
         return Response(version_body(version), status=201)
 
@@ -126,28 +118,28 @@ class Examples(APIView):
     def post(self, request: Request, slug: str) -> Response:
         """Put up to 500 examples into the draft: in the native form, or ``{"interaction_id": …}`` for the example
         that an interaction's settled label makes. All or none. ``approve`` spares the approval."""
-        caller = _caller(request)
+        caller = caller_of(request)
         dataset = export.find_dataset(caller.project, slug)
-        parsed = check(_body(request, limits.BATCH_BODY), ExamplesIn)
+        parsed = check(body_object(request, limits.BATCH_BODY), ExamplesIn)
         places = {f"/examples/{place}": item for place, item in enumerate(parsed.examples)}
         wanted = {path: schema.interaction_of(item, path) for path, item in places.items() if "interaction_id" in item}
         contents = [schema.example(item, path) for path, item in places.items() if path not in wanted]
         with transaction.atomic():
-            proposed = _propose(dataset, wanted)
+            proposed = _propose(dataset, wanted, caller.user)
             changed, same = datasets.add_examples(dataset, contents, actor=caller.user, approve=parsed.approve)
         return Response({"changed": changed, "unchanged": same, "proposed": proposed}, status=201)
 
 
-def _propose(dataset: Dataset, wanted: dict[str, str]) -> int:
+def _propose(dataset: Dataset, wanted: dict[str, str], actor: User | None) -> int:
     """Proposes the current labels of these interactions; 422 with the place of one that has none."""
     current = Label.objects.filter(
         project=dataset.project, interaction__external_id__in=wanted.values(), superseded_at=None
-    ).select_related("project", "interaction", "primary_category")
+    ).select_related("project", "interaction", "primary_category__counts_as")
     labels = {label.interaction.external_id: label for label in current}
     for path, external_id in wanted.items():
         if external_id not in labels:
             raise invalid(f"{path}/interaction_id", "This interaction has no settled label.")
-        datasets.propose(labels[external_id], dataset=dataset)
+        datasets.propose(labels[external_id], dataset=dataset, actor=actor)
     return len(wanted)
 
 
@@ -167,100 +159,39 @@ class Export(APIView):
 
     @extend_schema(
         operation_id="version_export", tags=["Datasets"],
-        parameters=[OpenApiParameter("format", OpenApiTypes.STR, enum=list(formats()), default="jsonl")],
+        parameters=[
+            OpenApiParameter("format", OpenApiTypes.STR, enum=list(formats()), default="jsonl"),
+            OpenApiParameter("split", OpenApiTypes.STR, enum=Example.Split.values, description="Only this split"),
+            OpenApiParameter("tag", OpenApiTypes.STR, description="Only what has this tag"),
+            OpenApiParameter("category", OpenApiTypes.STR, description="Only this failure mode"),
+            OpenApiParameter(
+                "package", OpenApiTypes.STR, enum=[*PACKAGES], default="file",
+                description="`zip`: the file with its manifest; `manifest`: the manifest alone, as JSON",
+            ),
+        ],
         responses={(200, "application/x-ndjson"): OpenApiTypes.STR, 304: None},
     )  # fmt: skip
     def get(self, request: Request, slug: str, number: str) -> HttpResponseBase:
         """Stream a frozen version. The same version gives the same bytes; ``ETag`` is its checksum."""
-        chosen = export.format_named(request.query_params.get("format", "jsonl"))
-        version = export.find_version(export.find_dataset(_caller(request).project, slug), number)
-        return stream(version, chosen.slug, request.headers.get("If-None-Match", ""))
+        export.format_named(request.query_params.get("format", "jsonl"))
+        version = export.find_version(export.find_dataset(caller_of(request).project, slug), number)
+        return stream(version, request.query_params, request.headers.get("If-None-Match", ""))
 
 
-def stream(version: DatasetVersion, slug: str, if_none_match: str) -> HttpResponseBase:
-    """The answer that carries an export, or 304 where the caller has it already."""
-    chosen = export.format_named(slug)
-    etag = f'"{version.checksum}"' if slug == "jsonl" else f'"{version.checksum}-{slug}"'
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if etag in (part.strip().removeprefix("W/") for part in if_none_match.split(",")):
+def stream(version: DatasetVersion, wanted: Mapping[str, str], if_none_match: str) -> HttpResponseBase:
+    """The answer that carries an export (``format``, ``package``, filters), or 304 where the caller has it already."""
+    chosen, source = export.format_named(wanted.get("format", "jsonl")), export.source_of(version, wanted)
+    package = wanted.get("package", "file")
+    if package not in PACKAGES:
+        raise invalid("/package", f"A package is one of {', '.join(PACKAGES)}.")
+    marks = [slug for slug in (chosen.slug, package) if slug not in ("jsonl", "file")]
+    marks += [lines.sha256(source.filters)[:16]] if source.filters else []
+    headers = {"ETag": f'"{"-".join([version.checksum, *marks])}"', "Cache-Control": "private, no-cache"}
+    if headers["ETag"] in (part.strip().removeprefix("W/") for part in if_none_match.split(",")):
         return HttpResponseNotModified(headers=headers)
-    headers["Content-Disposition"] = f'attachment; filename="{export.filename(version, chosen)}"'
-    return StreamingHttpResponse(chosen.write(version), content_type=chosen.media_type, headers=headers)
-
-
-class Runs(APIView):
-    permission_classes = [allow(scope=ApiKey.Scope.RUNS, right=Right.BUILD)]
-
-    @extend_schema(
-        operation_id="run_start", tags=["Runs"], request={"application/json": body_of(RunIn)},
-        responses={201: WHOLE, 200: WHOLE},
-    )  # fmt: skip
-    def post(self, request: Request) -> Response:
-        """Start a run of a candidate on a frozen version. With an ``id`` of your making, asking again is harmless."""
-        caller = _caller(request)
-        parsed = check(_body(request, schema.RUN_BODY), RunIn)
-        version = export.find_version(export.find_dataset(caller.project, parsed.dataset), str(parsed.version))
-        wanted = checks.parse(parsed.checks) or runs.EXPECTED
-        run, created = runs.start_run(
-            caller.project, version=version, candidate=parsed.candidate, target=parsed.target, wanted=wanted,
-            baseline=_baseline(caller, parsed.baseline, version, wanted), rules=schema.rules(parsed.rules),
-            split=parsed.split, run_id=parsed.id, actor=caller.user,
-        )  # fmt: skip
-        return Response(run_body(run), status=201 if created else 200)
-
-
-def _baseline(caller: Caller, wish: str, version: DatasetVersion, wanted: list[dict[str, Any]]) -> Run | None:
-    """The run that the caller wants to compare with; no approved one yet is no fault."""
-    if wish == "approved":
-        return runs.approved_baseline(version, wanted)
-    if wish == "none":
-        return None
-    try:
-        found = Run.objects.select_related("version").filter(project=caller.project, pk=uuid.UUID(wish)).first()
-    except ValueError:
-        raise invalid("/baseline", "A baseline is approved, none, or the id of a run.") from None
-    if found is None:
-        raise invalid("/baseline", "There is no such run.")
-    return found
-
-
-def find_run(caller: Caller, run_id: uuid.UUID) -> Run:
-    """The project's run of this id, or 404."""
-    run = Run.objects.select_related("version__dataset", "project").filter(project=caller.project, pk=run_id).first()
-    if run is None:
-        raise ApiError(404, "not_found", "There is no such run.")
-    return run
-
-
-class RunDetail(APIView):
-    permission_classes = [allow(scope=ApiKey.Scope.READ, right=Right.READ)]
-
-    @extend_schema(operation_id="run_read", tags=["Runs"], responses={200: WHOLE})
-    def get(self, request: Request, run_id: uuid.UUID) -> Response:
-        """Read a run. While it is running, ``missing`` are the examples that wait for an answer."""
-        run = find_run(_caller(request), run_id)
-        missing = runs.missing_keys(run) if run.state == Run.State.RUNNING else []
-        return Response({**run_body(run), "missing": missing})
-
-
-class RunResults(APIView):
-    permission_classes = [allow(scope=ApiKey.Scope.RUNS, right=Right.BUILD)]
-
-    @extend_schema(
-        operation_id="run_add_results", tags=["Runs"], request={"application/json": body_of(ResultsIn)},
-        responses={200: WHOLE},
-    )  # fmt: skip
-    def post(self, request: Request, run_id: uuid.UUID) -> Response:
-        """Send answers, up to 500 at a time. All are stored or none; sending them again changes nothing."""
-        run = find_run(_caller(request), run_id)
-        added = runs.add_results(run, schema.results(_body(request, limits.BATCH_BODY)))
-        return Response({"stored": added.stored, "replayed": added.replayed, "missing": added.missing})
-
-
-class RunFinish(APIView):
-    permission_classes = [allow(scope=ApiKey.Scope.RUNS, right=Right.BUILD)]
-
-    @extend_schema(operation_id="run_finish", tags=["Runs"], request=None, responses={200: WHOLE})
-    def post(self, request: Request, run_id: uuid.UUID) -> Response:
-        """Let the gate decide: ``verdict``, ``flips`` and ``tests``. Asking again gives the same answer."""
-        return Response(run_body(runs.finish_run(find_run(_caller(request), run_id))))
+    if package == "manifest":
+        return HttpResponse(packing.dumped(packing.manifest(source, chosen)), "application/json", headers=headers)
+    bundle = package == "zip"
+    headers["Content-Disposition"] = f'attachment; filename="{packing.filename(source, chosen, bundle=bundle)}"'
+    kind = "application/zip" if bundle else chosen.media_type
+    return StreamingHttpResponse(packing.stream(source, chosen, bundle=bundle), content_type=kind, headers=headers)

@@ -18,10 +18,10 @@ from projects.models import Project
 def handle(rows: list[Inbox]) -> None:
     """Reads label facts: proposes what is golden, withdraws proposals whose label was taken back or replaced."""
     ids = [row.object_id for row in rows if row.kind == Inbox.Kind.LABEL]
-    labels = Label.objects.filter(pk__in=ids).select_related("project", "interaction", "primary_category")
+    labels = Label.objects.filter(pk__in=ids).select_related("project", "interaction", "primary_category__counts_as")
     for label in labels.order_by("pk"):
         if label.superseded_at is None and label.golden and label.verdict != Verdict.UNSURE:
-            datasets.propose(label)
+            datasets.propose(label, dataset=datasets.named(label.project, label.golden_set))
     datasets.withdraw(_fallen(ids))
 
 
@@ -37,6 +37,6 @@ def settled_failures(project: Project) -> QuerySet[Label]:
     return (
         Label.objects.filter(project=project, verdict=Verdict.FAIL, superseded_at=None)
         .filter(~Exists(Example.objects.filter(label=OuterRef("pk"))))
-        .select_related("interaction", "primary_category")
+        .select_related("interaction", "primary_category__counts_as")
         .order_by("-settled_at")
     )

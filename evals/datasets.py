@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from annotations.models import Label, Verdict
-from evals import lines, snapshot
-from evals.models import Dataset, DatasetVersion, Example
+from annotations.models import Annotation, ClusterMember, Label, Verdict
+from evals import grouping, lines, snapshot
+from evals.models import CurationSetting, Dataset, DatasetVersion, Example
 from evals.snapshot import Content
 from projects import audit, webhooks
 from projects.errors import ApiError, invalid
@@ -34,16 +34,53 @@ def create_default_dataset(project: Project) -> None:
 
 @transaction.atomic
 def create_dataset(
-    project: Project, *, slug: str, name: str, description: str = "", actor: User | None = None
+    project: Project,
+    *,
+    slug: str,
+    name: str,
+    description: str = "",
+    kind: str = Dataset.Kind.GOLDEN,
+    licence: str = "",
+    consent: str = "",
+    actor: User | None = None,
 ) -> Dataset:
-    """A new, empty dataset; 409 if the project has one of this slug."""
-    dataset, created = Dataset.objects.get_or_create(
-        project=project, slug=slug, defaults={"name": name, "description": description}
-    )
+    """A new, empty dataset; 409 if the project has one of this slug, 422 if there is no such kind."""
+    if kind not in Dataset.Kind.values:
+        raise invalid("/kind", f"A kind is one of {', '.join(Dataset.Kind.values)}.")
+    values = {"name": name, "description": description, "kind": kind, "licence": licence, "consent": consent}
+    dataset, created = Dataset.objects.get_or_create(project=project, slug=slug, defaults=values)
     if not created:
         raise ApiError(409, "exists", f"There is already a dataset {slug}.")
-    audit.record(project, actor, "dataset.created", slug)
+    audit.record(project, actor, "dataset.created", slug, kind=kind)
     return dataset
+
+
+@transaction.atomic
+def set_terms(dataset: Dataset, *, actor: User, description: str, licence: str, consent: str) -> None:
+    """Says what a dataset is for, and under which licence and consent its next version may be used."""
+    before = {"licence": dataset.licence, "consent": dataset.consent}
+    dataset.description, dataset.licence, dataset.consent = description, licence, consent
+    dataset.save(update_fields=["description", "licence", "consent"])
+    audit.record(
+        dataset.project, actor, "dataset.terms", dataset.slug, before=before,
+        after={"licence": licence, "consent": consent},
+    )  # fmt: skip
+
+
+def asks_second_person(project: Project) -> bool:
+    """Whether an example has to be approved by somebody who neither voted for, proposed nor edited it."""
+    return CurationSetting.objects.filter(project=project, second_person=True).exists()
+
+
+@transaction.atomic
+def ask_second_person(project: Project, wanted: bool, *, actor: User) -> None:
+    """Sets whether approval takes a second person; what is approved already stays so."""
+    before = asks_second_person(project)
+    CurationSetting.objects.update_or_create(
+        project=project, defaults={"second_person": wanted, "changed_by": actor, "changed_at": Now()}
+    )
+    if before != wanted:
+        audit.record(project, actor, "curation.second_person", project.slug, before=before, after=wanted)
 
 
 @transaction.atomic
@@ -60,9 +97,22 @@ def draft_of(dataset: Dataset) -> DatasetVersion:
     return draft
 
 
+def offered(project: Project) -> list[tuple[str, str]]:
+    """Slug and name of the datasets that a reviewer may choose from, the usual one first."""
+    rows = Dataset.objects.filter(project=project).order_by("name", "pk").values_list("slug", "name")
+    return sorted(rows, key=lambda row: row[0] != DEFAULT_SLUG)
+
+
+def named(project: Project, slug: str) -> Dataset | None:
+    """The dataset of this name; None without a name, or where it has gone since: then the usual one is meant."""
+    return Dataset.objects.filter(project=project, slug=slug).first() if slug else None
+
+
 @transaction.atomic
-def propose(label: Label, *, dataset: Dataset | None = None) -> Example:
+def propose(label: Label, *, dataset: Dataset | None = None, actor: User | None = None) -> Example:
     """Puts what a label settled into the draft, unapproved, and returns the example.
+
+    Its proposers are those whose votes settled the label, and ``actor`` where a person proposed it by hand.
 
     Repeating it changes nothing. A newer label of the same interaction replaces the content, which then waits
     for approval again. 409 if the label was taken back, 422 if it says neither pass nor fail.
@@ -74,7 +124,14 @@ def propose(label: Label, *, dataset: Dataset | None = None) -> Example:
     if dataset is None:
         create_default_dataset(label.project)
         dataset = Dataset.objects.get(project=label.project, slug=DEFAULT_SLUG)
-    return _put(draft_of(dataset), snapshot.of_label(label), label=label)[0]
+    voters = Annotation.objects.filter(pk__in=label.annotation_ids).values_list("reviewer_id", flat=True)
+    proposers = {*voters, *([actor.pk] if actor else [])}
+    cluster = (
+        ClusterMember.objects.filter(interaction=label.interaction_id).values_list("cluster_id", flat=True).first()
+    )
+    draft = draft_of(dataset)
+    content = grouping.beside(draft, snapshot.of_label(label, cluster=cluster))
+    return _put(draft, content, label=label, proposers=proposers)[0]
 
 
 @transaction.atomic
@@ -83,10 +140,14 @@ def add_examples(
 ) -> tuple[int, int]:
     """Puts examples from outside into the draft; returns how many were new or changed, and how many it had already.
 
-    With ``approve`` they count as approved by ``actor`` (None: by the key that sent them).
+    With ``approve`` they count as approved by ``actor`` (None: by the key that sent them); 409 where that takes a
+    second person.
     """
+    if approve and asks_second_person(dataset.project):
+        raise ApiError(409, "second_person", "In this project a second person approves. Send them without approve.")
     draft = draft_of(dataset)
-    changed = [_put(draft, content)[1] for content in contents]
+    proposers = {actor.pk} if actor else set()
+    changed = [_put(draft, content, proposers=proposers)[1] for content in contents]
     if approve:
         keys = [content.key for content in contents]
         draft.examples.filter(key__in=keys, approved_at=None).update(approved_at=Now(), approved_by=actor)
@@ -96,18 +157,22 @@ def add_examples(
     return sum(changed), len(changed) - sum(changed)
 
 
-def _put(draft: DatasetVersion, content: Content, *, label: Label | None = None) -> tuple[Example, bool]:
+def _put(
+    draft: DatasetVersion, content: Content, *, label: Label | None = None, proposers: set[int]
+) -> tuple[Example, bool]:
     """The example with this content, and whether the draft changed. Changed content must be approved anew."""
-    existing = draft.examples.filter(key=content.key).first()
+    existing, by = draft.examples.filter(key=content.key).first(), sorted(proposers)
     if existing is None:
-        return Example.objects.create(version=draft, key=content.key, label=label, **content.columns()), True
+        new = Example(version=draft, key=content.key, label=label, proposers=by, **content.columns())
+        new.save(force_insert=True)
+        return new, True
     same = all(getattr(existing, name) == value for name, value in content.columns().items())
     if same or (label is not None and existing.label_id == label.pk):
         return existing, False
     for name, value in content.columns().items():
         setattr(existing, name, value)
-    existing.label, existing.approved_at, existing.approved_by = label, None, None
-    existing.save(update_fields=[*content.columns(), "label", "approved_at", "approved_by"])
+    existing.label, existing.proposers, existing.approved_at, existing.approved_by = label, by, None, None
+    existing.save(update_fields=[*content.columns(), "label", "proposers", "approved_at", "approved_by"])
     return existing, True
 
 
@@ -115,9 +180,13 @@ def _put(draft: DatasetVersion, content: Content, *, label: Label | None = None)
 def approve(example: Example, *, actor: User) -> bool:
     """Lets an example into the next version; returns whether it was waiting for that.
 
-    409 if its version is frozen, or if the label it came from was taken back since.
+    409 if its version is frozen, if the label it came from was taken back since, or if the project asks for a second
+    person and ``actor`` is one of the proposers.
     """
     draft = _locked_draft(example)
+    example = draft.examples.get(pk=example.pk)
+    if actor.pk in example.proposers and asks_second_person(draft.dataset.project):
+        raise ApiError(409, "second_person", "You voted for, proposed or edited this. Somebody else has to approve it.")
     label = Label.objects.filter(pk=example.label_id).first() if example.label_id else None
     if label is not None and label.superseded_at is not None:
         raise ApiError(409, "label_superseded", "The label behind this example was taken back. Remove it instead.")
@@ -127,9 +196,14 @@ def approve(example: Example, *, actor: User) -> bool:
 
 @transaction.atomic
 def approve_all(dataset: Dataset, *, actor: User) -> int:
-    """Approves every waiting example of the draft whose label still stands; returns how many."""
+    """Approves every waiting example of the draft whose label still stands; returns how many.
+
+    Where the project asks for a second person, what ``actor`` proposed stays waiting.
+    """
     _lock(dataset)
     waiting = Example.objects.filter(version__dataset=dataset, version__frozen_at=None, approved_at=None)
+    if asks_second_person(dataset.project):
+        waiting = waiting.exclude(proposers__contains=[actor.pk])
     return waiting.exclude(label__superseded_at__isnull=False).update(approved_at=Now(), approved_by=actor)
 
 
@@ -159,8 +233,9 @@ def edit_expected(
         return example
     example.expected = expected
     example.provenance = {**example.provenance, "edited": True}
+    example.proposers = sorted({*example.proposers, actor.pk})
     example.approved_at = example.approved_by = None
-    example.save(update_fields=["expected", "provenance", "approved_at", "approved_by"])
+    example.save(update_fields=["expected", "provenance", "proposers", "approved_at", "approved_by"])
     audit.record(
         draft.dataset.project, actor, "example.edited", f"{draft.dataset.slug}@{draft.number}", key=example.key
     )
@@ -172,11 +247,12 @@ def freeze(dataset: Dataset, *, actor: User | None, note: str = "") -> DatasetVe
     """Freezes the approved examples of the draft under the next number, with a checksum.
 
     What is not approved moves on to the next draft; where it would have changed an example of the last version,
-    this version keeps the old one. 409 if nothing is approved, or nothing changed since the last version.
+    this version keeps the old one. 409 if nothing is approved, nothing changed since the last version, or a group of
+    related examples stands in more than one split.
     """
     if len(note) > MAX_NOTE:
         raise invalid("/note", f"At most {MAX_NOTE} characters.")
-    _lock(dataset)
+    dataset = Dataset.objects.select_for_update().select_related("project").get(pk=dataset.pk)
     draft, last = _draft(dataset), latest_frozen(dataset)
     if draft is None:
         raise ApiError(409, "unchanged", "There is no draft to freeze: nothing was proposed since the last version.")
@@ -186,9 +262,16 @@ def freeze(dataset: Dataset, *, actor: User | None, note: str = "") -> DatasetVe
         raise ApiError(409, "empty", "No example is approved yet.")
     if last is not None and last.checksum == checksum:
         raise ApiError(409, "unchanged", f"Nothing changed since version {last.number}.")
+    if torn := grouping.torn(draft):
+        raise ApiError(
+            409, "group_torn",
+            f"{len(torn)} group{'s' if len(torn) > 1 else ''} of related examples would stand in several splits"
+            f" ({', '.join(torn[0].keys[:3])}). Bring each together on the dataset's hygiene page.",
+        )  # fmt: skip
     DatasetVersion.objects.filter(pk=draft.pk).update(
-        frozen_at=Now(), frozen_by=actor, checksum=checksum, count=count, note=note
-    )
+        frozen_at=Now(), frozen_by=actor, checksum=checksum, count=count, note=note, licence=dataset.licence,
+        consent=dataset.consent,
+    )  # fmt: skip
     if waiting:
         _take_up(draft_of(dataset), waiting)
     place = f"{dataset.slug}@{draft.number}"
@@ -232,7 +315,7 @@ def _locked_draft(example: Example) -> DatasetVersion:
     return draft
 
 
-_INHERITED = [*lines.COLUMNS, "label_id", "approved_at", "approved_by_id"]
+_INHERITED = [*lines.COLUMNS, "label_id", "proposers", "approved_at", "approved_by_id"]
 
 
 def _copy_examples(source: DatasetVersion, target: DatasetVersion, keys: list[str] | None = None) -> None:
@@ -249,7 +332,7 @@ def _copy_examples(source: DatasetVersion, target: DatasetVersion, keys: list[st
 def _set_aside(draft: DatasetVersion, last: DatasetVersion | None) -> list[dict[str, Any]]:
     """Takes the unapproved examples out of the draft and returns their values; unapproved changes are undone."""
     unapproved = draft.examples.filter(approved_at=None)
-    waiting = list(unapproved.values(*lines.COLUMNS, "label_id"))
+    waiting = list(unapproved.values(*lines.COLUMNS, "label_id", "proposers"))
     unapproved.delete()
     if last is not None and waiting:
         _copy_examples(last, draft, [row["key"] for row in waiting])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from evals.formats import Format, formats
-from evals.formats.jsonl import native_jsonl
-from evals.models import Dataset, DatasetVersion
+from evals.models import Dataset, DatasetVersion, Example
+from evals.source import FILTERS, Source
 from projects.errors import ApiError, invalid
 from projects.models import Project
+from projects.strictjson import clean_text
 
-__all__ = ["filename", "find_dataset", "find_version", "format_named", "native_jsonl"]
+MAX_FILTER = 200
 
 
 def find_dataset(project: Project, slug: str) -> Dataset:
@@ -45,6 +48,9 @@ def format_named(slug: str) -> Format:
     return found
 
 
-def filename(version: DatasetVersion, chosen: Format) -> str:
-    """What the file is called on the disk of whoever downloads it."""
-    return f"{version.dataset.slug}-v{version.number}{chosen.suffix}"
+def source_of(version: DatasetVersion, wanted: Mapping[str, str]) -> Source:
+    """What to export of a version: all of it, or what ``split``, ``tag`` and ``category`` leave; else 422."""
+    given = {name: clean_text(wanted.get(name) or "")[:MAX_FILTER] for name in FILTERS}
+    if given["split"] and given["split"] not in Example.Split.values:
+        raise invalid("/split", f"A split is one of {', '.join(Example.Split.values)}.")
+    return Source(version, split=given["split"], tag=given["tag"], category=given["category"])

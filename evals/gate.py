@@ -1,11 +1,8 @@
 """The regression gate: from paired outcomes to pass, fail or not enough evidence.
 
 Pure. The same examples are answered by a baseline and a candidate, so outcomes come in pairs, and only the
-pairs that differ tell the two apart. Formulas and sources are in docs/evaluation.md; in short:
-
-* ``mcnemar``: exact two-sided test on the flips (McNemar 1947; exact form in Fagerland, Lydersen, Laake 2013).
-* ``difference``: interval for the difference of the pass rates (Agresti and Min 2005).
-* ``wilson``: interval for one pass rate (Wilson 1927).
+pairs that differ tell the two apart. The statistics are in ``evals.paired``, the pass rate of one system in
+``annotations.estimation.wilson``; formulas and sources in docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -13,18 +10,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from math import ceil, isfinite, sqrt
+from math import isfinite
 from typing import Any
 
-Z = 1.959963984540054  # 97.5 % point of the normal distribution
-Z_POWER = 0.8416212335729143  # 80 % point
+from annotations.estimation import wilson
+from evals import paired
+from evals.paired import Flakiness
+
 ALPHA = 0.05
 MAX_LISTED = 500
+COMPARED = "not worse than the baseline"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a candidate must meet. Shares are 0 to 1; ``margin`` is the loss of pass rate that is tolerated."""
+    """What a candidate must meet. Shares are 0 to 1; ``margin`` is the loss of pass rate that is tolerated.
+
+    ``score_margin`` is the same for the mean score, which is looked at only where it is set. ``max_latency_p95_ms``
+    are milliseconds; ``max_cost_increase`` is a share of the baseline's cost for the same examples.
+    """
 
     margin: float = 0.05
     alpha: float = ALPHA
@@ -32,6 +36,9 @@ class Rules:
     category_floors: dict[str, float] = field(default_factory=dict)
     critical_severity: int = 1
     max_unanswered: float = 0.05
+    score_margin: float | None = None
+    max_latency_p95_ms: float | None = None
+    max_cost_increase: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
@@ -50,6 +57,9 @@ class Rules:
             elif name == "category_floors":
                 if not isinstance(value, dict) or not all(_is_share(floor) for floor in value.values()):
                     raise ValueError("category_floors must map a category to a share from 0 to 1")
+            elif name in ("max_latency_p95_ms", "max_cost_increase"):
+                if not _is_number(value) or value < 0:
+                    raise ValueError(f"{name} must be a number from 0 on")
             elif not _is_share(value):
                 raise ValueError(f"{name} must be a share from 0 to 1")
         if not 0 < float(given.get("alpha", ALPHA)) < 1:
@@ -59,13 +69,37 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One example: did the candidate pass, did the baseline? None where there is no answer to compare."""
+    """One example: did the candidate pass, did the baseline? None where there is no answer to compare.
+
+    ``repeats`` and ``before`` are passes and judged answers of either side, where an example was asked several times.
+    ``score`` and ``baseline_score`` are means of the answers' scores, 0 to 1.
+    """
 
     key: str
     passed: bool | None
     baseline: bool | None = None
     severity: int | None = None
     category: str = ""
+    repeats: tuple[int, int] = (0, 0)
+    before: tuple[int, int] = (0, 0)
+    score: float | None = None
+    baseline_score: float | None = None
+
+    @property
+    def flaky(self) -> bool:
+        """Whether one side contradicts itself on this example."""
+        return any(0 < passes < answers for passes, answers in (self.repeats, self.before))
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the answers took. ``cost_usd`` and ``baseline_cost_usd`` are sums over the same examples, for ``costed``
+    of them; None where a side did not say."""
+
+    latency_p95_ms: float | None = None
+    cost_usd: float | None = None
+    baseline_cost_usd: float | None = None
+    costed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,82 +126,30 @@ class Report:
     flips: dict[str, Any]
     tests: list[Test]
     needed: int | None = None
+    categories: list[dict[str, Any]] = field(default_factory=list)
+    flake: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "verdict": self.verdict, "reason": self.reason, "change": self.change, "counts": self.counts,
             "flips": self.flips, "tests": [test.as_dict() for test in self.tests], "needed": self.needed,
+            "categories": self.categories, "flake": self.flake,
         }  # fmt: skip
 
 
-def mcnemar(broken: int, fixed: int) -> float:
-    """Two-sided exact p-value of McNemar's test.
-
-    Under "no change" each flip is a fair coin: p = min(1, 2 · P(X ≤ min(b, c))), X ~ Binomial(b + c, ½).
-    Whole numbers throughout, so that 3e-34 is not lost to rounding.
-    """
-    flips, fewer = broken + fixed, min(broken, fixed)
-    if broken == fixed:
-        return 1.0
-    term = total = 1
-    for count in range(fewer):
-        term = term * (flips - count) // (count + 1)
-        total += term
-    p: float = 2 * total / 2**flips
-    return min(1.0, p)
-
-
-def difference(broken: int, fixed: int, pairs: int) -> tuple[float, float, float]:
-    """Candidate's pass rate minus the baseline's, with its 95 % interval.
-
-    Agresti and Min: half an observation is added to each of the four cells before the usual interval, which
-    keeps its coverage with few flips; the plain one has width nought when nothing flipped.
-    """
-    if pairs == 0:
-        return 0.0, -1.0, 1.0
-    b, c, n = broken + 0.5, fixed + 0.5, pairs + 2
-    centre = (c - b) / n
-    half = Z * sqrt(max(b + c - (c - b) ** 2 / n, 0.0)) / n
-    return (fixed - broken) / pairs, max(-1.0, centre - half), min(1.0, centre + half)
-
-
-def wilson(passed: int, total: int) -> tuple[float, float]:
-    """95 % score interval of a share; 0 to 1 where nothing is known."""
-    if total == 0:
-        return 0.0, 1.0
-    share, z2 = passed / total, Z * Z
-    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = Z * sqrt(share * (1 - share) / total + z2 / (4 * total * total)) / (1 + z2 / total)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def needed_examples(broken: int, fixed: int, pairs: int, margin: float) -> int | None:
-    """About how many examples would settle it, if the flips go on as they have; None where that cannot be said.
-
-    n = (z₀.₉₇₅ + z₀.₈₀)² (ψ − δ²) / Δ² for paired shares (Connor 1987), with ψ the share of flips, δ the observed
-    difference and Δ its distance to the nearest border: nought, or the margin.
-    """
-    if pairs == 0:
-        return None
-    share, delta = (broken + fixed + 1) / (pairs + 2), (fixed - broken) / pairs
-    distance = max(delta + margin, -delta)
-    if distance <= 0:
-        return None
-    return max(pairs + 1, ceil((Z + Z_POWER) ** 2 * (share - delta * delta) / distance**2))
-
-
-def decide(outcomes: Sequence[Outcome], rules: Rules, *, has_baseline: bool) -> Report:
+def decide(outcomes: Sequence[Outcome], rules: Rules, *, has_baseline: bool, load: Load | None = None) -> Report:
     """Holds the candidate against the rules. It fails if one rule is broken, and passes if all are met."""
     answered = [outcome for outcome in outcomes if outcome.passed is not None]
     pairs = [outcome for outcome in answered if outcome.baseline is not None]
     broken = [outcome for outcome in pairs if outcome.baseline and not outcome.passed]
     fixed = [outcome for outcome in pairs if outcome.passed and not outcome.baseline]
+    flake = paired.disagreement([entry for outcome in outcomes for entry in (outcome.repeats, outcome.before)])
+    categories = compare_categories(pairs, rules.alpha) if has_baseline else []
     tests = [_answered(len(outcomes), len(answered), rules)]
-    open_question = False
     if has_baseline:
         tests.append(_no_critical(broken, rules))
-        tests.append(_not_worse(len(broken), len(fixed), len(pairs), rules))
-        open_question = tests[-1].met is None
+        tests += _no_losses(broken, fixed, pairs, rules)
+        tests += _no_category(categories, rules)
     floor = rules.min_pass_rate if rules.min_pass_rate is not None else None if has_baseline else 1.0
     if floor is not None:
         tests.append(_floor("pass rate", outcomes, floor))
@@ -175,13 +157,36 @@ def decide(outcomes: Sequence[Outcome], rules: Rules, *, has_baseline: bool) -> 
     for outcome in outcomes:
         by_category[outcome.category].append(outcome)
     tests += [_floor(f"pass rate of {name}", by_category[name], least) for name, least in rules.category_floors.items()]
+    tests += _bounds(load or Load(), rules, has_baseline=has_baseline)
     verdict, reason = _verdict(tests)
-    settles = open_question and verdict == "inconclusive"
-    needed = needed_examples(len(broken), len(fixed), len(pairs), rules.margin) if settles else None
+    told = [int(test.figures["needed"] or 0) for test in tests if test.met is None and test.figures.get("needed")]
     return Report(
         verdict, reason, _change(len(broken), len(fixed), rules) if has_baseline else "",
-        _counts(outcomes, answered, pairs), _flips(broken, fixed), tests, needed,
+        _counts(outcomes, answered, pairs), _flips(broken, fixed), tests,
+        max(told) if told and verdict == "inconclusive" else None, categories,
+        _flaky(flake, outcomes, pairs) if flake else None,
     )  # fmt: skip
+
+
+def compare_categories(pairs: Sequence[Outcome], alpha: float = ALPHA) -> list[dict[str, Any]]:
+    """The change within each category, the worst first. ``adjusted`` is Holm's p-value of "no loss" over all of them,
+    so that among many categories one that is unlucky raises no alarm; ``worse`` where it is below ``alpha``."""
+    groups: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in pairs:
+        if outcome.category:
+            groups[outcome.category].append(outcome)
+    rows: list[dict[str, Any]] = []
+    for name, members in groups.items():
+        lost = sum(bool(entry.baseline and not entry.passed) for entry in members)
+        won = sum(bool(entry.passed and not entry.baseline) for entry in members)
+        delta, low, high = paired.difference(lost, won, len(members))
+        rows.append({
+            "name": name, "pairs": len(members), "broken": lost, "fixed": won, "difference": delta, "low": low,
+            "high": high, "p": paired.loss(lost, won),
+        })  # fmt: skip
+    for row, adjusted in zip(rows, paired.holm([float(row["p"]) for row in rows]), strict=True):
+        row |= {"adjusted": adjusted, "worse": adjusted < alpha}
+    return sorted(rows, key=lambda row: (row["difference"], row["name"]))
 
 
 def _verdict(tests: list[Test]) -> tuple[str, str]:
@@ -191,7 +196,8 @@ def _verdict(tests: list[Test]) -> tuple[str, str]:
         return "fail", failed[0].detail
     if unknown:
         return "inconclusive", unknown[0].detail
-    return "pass", tests[-1].detail
+    told = [test for test in tests if test.name == COMPARED] or tests
+    return "pass", told[-1].detail
 
 
 def _answered(total: int, answered: int, rules: Rules) -> Test:
@@ -202,38 +208,138 @@ def _answered(total: int, answered: int, rules: Rules) -> Test:
 
 
 def _no_critical(broken: list[Outcome], rules: Rules) -> Test:
+    """A critical example that newly fails closes the gate. Where a side contradicts itself, its answers are compared
+    by Fisher's test: below alpha it fails, otherwise the question is open until it was asked more often."""
     worst = [entry for entry in broken if entry.severity is not None and entry.severity <= rules.critical_severity]
-    detail = (
-        f"{len(worst)} critical example{'s' if len(worst) != 1 else ''} newly fail{'s' if len(worst) == 1 else ''}"
-        if worst
-        else "no critical example newly fails"
-    )
-    return Test("no critical newly fails", not worst, detail, {"count": len(worst)})
+    unsure = [entry for entry in worst if entry.flaky and _fisher(entry) >= rules.alpha]
+    name, lost = "no critical newly fails", len(worst) - len(unsure)
+    figures: dict[str, float | int | None] = {"count": lost, "flaky": len(unsure)}
+    if lost:
+        detail = f"{lost} critical example{'s' if lost != 1 else ''} newly fail{'s' if lost == 1 else ''}"
+        return Test(name, False, detail, figures)
+    if unsure:
+        first = unsure[0]
+        often = paired.repeats_needed(*first.repeats, *first.before, rules.alpha)
+        detail = f"{first.key} is critical and flaky: {_of(first.repeats)} now, {_of(first.before)} before"
+        return Test(name, None, detail + (f"; ask it {often} times on both sides" if often else ""), figures)
+    return Test(name, True, "no critical example newly fails", figures)
 
 
-def _not_worse(broken: int, fixed: int, pairs: int, rules: Rules) -> Test:
+def _fisher(entry: Outcome) -> float:
+    return paired.fisher(*entry.repeats, *entry.before)
+
+
+def _of(repeats: tuple[int, int]) -> str:
+    return f"{repeats[0]} of {repeats[1]} pass"
+
+
+def _no_losses(broken: list[Outcome], fixed: list[Outcome], pairs: list[Outcome], rules: Rules) -> list[Test]:
+    """The tests for a loss: on the flips and, if asked for, on the scores. Two chances of a false alarm are corrected
+    by Holm, so that the gate's own chance stays at alpha."""
+    p = paired.loss(len(broken), len(fixed))
+    if rules.score_margin is None:
+        return [_not_worse(len(broken), len(fixed), len(pairs), p, rules)]
+    differences = [
+        entry.score - entry.baseline_score
+        for entry in pairs
+        if entry.score is not None and entry.baseline_score is not None
+    ]
+    shift = paired.bootstrap(differences, margin=rules.score_margin)
+    adjusted = paired.holm([p, 1.0 if shift is None else shift.worse])
+    return [
+        _not_worse(len(broken), len(fixed), len(pairs), adjusted[0], rules),
+        _score_kept(shift, adjusted[1], rules, rules.score_margin),
+    ]
+
+
+def _not_worse(broken: int, fixed: int, pairs: int, adjusted: float, rules: Rules) -> Test:
     """Only a loss closes the gate, so the test for it is one-sided at alpha; "better" is claimed two-sided.
 
     Without a significant change the gate opens if the interval excludes a loss beyond the margin.
     """
-    p = mcnemar(broken, fixed)
-    delta, low, high = difference(broken, fixed, pairs)
+    p = paired.mcnemar(broken, fixed)
+    delta, low, high = paired.difference(broken, fixed, pairs)
     figures: dict[str, float | int | None] = {
         "broken": broken, "fixed": fixed, "pairs": pairs, "p": p, "difference": delta, "low": low, "high": high,
         "margin": rules.margin,
     }  # fmt: skip
-    name, count = "not worse than the baseline", f"{broken} newly fail, {fixed} newly pass"
+    name, count = COMPARED, f"{broken} newly fail, {fixed} newly pass"
     if pairs == 0:
         return Test(name, None, "no example can be compared with the baseline", figures)
-    if broken > fixed and p / 2 < rules.alpha:
-        return Test(name, False, f"{count}: worse than the baseline (one-sided p = {p / 2:.2g})", figures)
+    if broken > fixed and adjusted < rules.alpha:
+        return Test(name, False, f"{count}: worse than the baseline (one-sided p = {adjusted:.2g})", figures)
     if broken == 0:
         return Test(name, True, f"{count}: all that the baseline passes is passed", figures)
     if fixed > broken and p < rules.alpha:
         return Test(name, True, f"{count}: better than the baseline (p = {p:.2g})", figures)
     if low > -rules.margin:
         return Test(name, True, f"{count}: at most {_points(rules.margin)} worse, if at all", figures)
+    figures["needed"] = paired.needed_examples(broken, fixed, pairs, rules.margin)
     return Test(name, None, f"{count}: this could be chance (p = {p:.2g}) or a loss of up to {_points(-low)}", figures)
+
+
+def _score_kept(shift: paired.Shift | None, adjusted: float, rules: Rules, margin: float) -> Test:
+    name = "score not lower than the baseline's"
+    if shift is None:
+        return Test(name, None, "fewer than two examples have a score on both sides")
+    figures: dict[str, float | int | None] = {
+        "difference": shift.mean, "low": shift.low, "high": shift.high, "p": shift.worse, "pairs": shift.pairs,
+        "margin": margin,
+    }  # fmt: skip
+    told = f"mean score {shift.mean:+.3f}, interval {shift.low:+.3f} to {shift.high:+.3f}"
+    if shift.mean < 0 and adjusted < rules.alpha:
+        return Test(name, False, f"{told}: lower than the baseline's (one-sided p = {adjusted:.2g})", figures)
+    if shift.low > -margin or shift.low >= 0:
+        return Test(name, True, told, figures)
+    figures["needed"] = shift.needed
+    return Test(name, None, f"{told}: a loss beyond {margin:g} is not excluded", figures)
+
+
+def _no_category(categories: list[dict[str, Any]], rules: Rules) -> list[Test]:
+    """A category that lost more than chance allows is a question to a person, not a verdict: what closes the gate for
+    a category is its floor, and the test of the whole keeps all of alpha."""
+    if len(categories) < 2:
+        return []
+    worse = [row for row in categories if row["worse"]]
+    name = "no category is worse"
+    if not worse:
+        return [Test(name, True, f"none of {len(categories)} categories lost more than chance allows")]
+    first = worse[0]
+    detail = (
+        f"{first['name']}: {first['broken']} newly fail, {first['fixed']} newly pass "
+        f"(p = {first['adjusted']:.2g} after Holm's correction)"
+    )
+    return [Test(name, None, detail, {"count": len(worse)})]
+
+
+def _bounds(load: Load, rules: Rules, *, has_baseline: bool) -> list[Test]:
+    tests = []
+    if (most := rules.max_latency_p95_ms) is not None:
+        name, took = "latency", load.latency_p95_ms
+        known = (
+            f"p95 {_milliseconds(took)} of at most {_milliseconds(most)}" if took is not None else "nobody measured it"
+        )
+        tests.append(Test(name, None if took is None else took <= most, known, {"p95_ms": took, "max": most}))
+    if (more := rules.max_cost_increase) is not None and has_baseline:
+        now, before = load.cost_usd, load.baseline_cost_usd
+        figures: dict[str, float | int | None] = {"cost_usd": now, "baseline_cost_usd": before, "max": more}
+        if now is None or not before:
+            tests.append(Test("cost", None, "no example has a cost on both sides", figures))
+        else:
+            change = now / before - 1
+            told = f"{change * 100:+.1f} % on {load.costed} examples, at most {_percent(more)} more"
+            tests.append(Test("cost", change <= more + 1e-9, told, figures | {"change": change}))
+    return tests
+
+
+def _flaky(flake: Flakiness, outcomes: Sequence[Outcome], pairs: Sequence[Outcome]) -> dict[str, Any]:
+    """What the repeats say about noise: the rate, its interval, and the flips that noise alone would make."""
+    single = [entry for entry in pairs if min(entry.repeats[1], entry.before[1]) <= 1]
+    return {
+        "rate": flake.rate, "low": flake.low, "high": flake.high, "examples": flake.examples,
+        "expected_flips": round(flake.expected_flips(len(single)), 1),
+        "keys": [entry.key for entry in outcomes if entry.flaky][:MAX_LISTED],
+    }  # fmt: skip
 
 
 def _floor(name: str, outcomes: Sequence[Outcome], least: float) -> Test:
@@ -258,7 +364,7 @@ def _reaches(passed: int, least: float, total: int) -> bool:
 
 
 def _change(broken: int, fixed: int, rules: Rules) -> str:
-    p = mcnemar(broken, fixed)
+    p = paired.mcnemar(broken, fixed)
     if broken > fixed and p / 2 < rules.alpha:
         return "worse"
     return "better" if fixed > broken and p < rules.alpha else "no clear difference"
@@ -292,5 +398,13 @@ def _points(share: float) -> str:
     return _percent(share).replace("%", "pts")
 
 
+def _milliseconds(value: float) -> str:
+    return f"{value / 1000:.2g}\u00a0s" if value >= 1000 else f"{value:.0f}\u00a0ms"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
 def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and 0 <= value <= 1
+    return _is_number(value) and 0 <= value <= 1  # type: ignore[operator]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
-from evals.gate import wilson
+from annotations.estimation import LEAST_LABELS, Z, wilson
 
-MIN_PAIRS = 30
 # The bar for telling reviewers what a judge thinks: it misses at most 15 of 100 answers that people fail.
 GOOD_ENOUGH = 0.85
 
@@ -50,7 +49,7 @@ class Agreement:
     def enough(self) -> bool:
         """Whether there are enough pairs, of both kinds, to say anything at all."""
         fails = self.found + self.missed
-        return self.pairs >= MIN_PAIRS and 0 < fails < self.pairs
+        return self.pairs >= LEAST_LABELS and 0 < fails < self.pairs
 
     @property
     def finds_fails(self) -> Share:
@@ -61,6 +60,11 @@ class Agreement:
     def clears_passes(self) -> Share:
         """The true negative rate."""
         return Share(self.cleared, self.cleared + self.false_alarms)
+
+    @property
+    def precision(self) -> Share:
+        """Of what the judge fails, the share that people fail too."""
+        return Share(self.found, self.found + self.false_alarms)
 
     @property
     def kappa(self) -> float | None:
@@ -85,7 +89,7 @@ class Agreement:
             return None
         seen = (self.found + self.cleared) / n
         chance = (seen - kappa) / (1 - kappa) if kappa != 1 else 0.0
-        half = 1.96 * sqrt(seen * (1 - seen) / n) / (1 - chance)
+        half = Z * sqrt(seen * (1 - seen) / n) / (1 - chance)
         return max(-1.0, kappa - half), min(1.0, kappa + half)
 
     @property

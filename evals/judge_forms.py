@@ -71,6 +71,49 @@ class BackfillForm(forms.Form):
     limit = forms.IntegerField(min_value=1, max_value=MAX_BACKFILL)
 
 
+class MoneyField(forms.DecimalField):
+    """US dollars; empty is no limit."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            **{
+                "required": False,
+                "min_value": 0,
+                "max_value": 999_999,
+                "decimal_places": 8,
+                "max_digits": 14,
+                **options,
+            }
+        )
+
+
+class LimitsForm(forms.Form):
+    """What a version may spend and do at once. Prices are US dollars for a million tokens: both or neither."""
+
+    day_cap_usd = MoneyField()
+    at_once = forms.IntegerField(min_value=1, max_value=1000, required=False)
+    per_minute = forms.IntegerField(min_value=1, max_value=100_000, required=False)
+    input_price = MoneyField()
+    output_price = MoneyField()
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if (data.get("input_price") is None) != (data.get("output_price") is None):
+            raise ValidationError("Give both prices or neither.")
+        return data
+
+
+class BudgetForm(forms.Form):
+    day_cap_usd = MoneyField()
+    month_cap_usd = MoneyField()
+
+
+class ReplayForm(forms.Form):
+    """``job`` empty means all that failed."""
+
+    job = forms.IntegerField(min_value=1, max_value=2**62, required=False)
+
+
 class SwitchForm(forms.Form):
     enabled = forms.BooleanField(required=False)
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Avg, Count, F, Max, Q, QuerySet, Sum, Value
-from django.db.models.functions import Floor, Least, Now
+from django.db.models import Avg, Count, Max, Q, Sum
+from django.db.models.functions import Now
+from django.utils import timezone
 
-from evals import judging
+from evals import calibration, judging
+from evals.calibration import Corrected, Difference, Pair, Threshold
 from evals.detectors import Detector, detectors
 from evals.judge_agreement import Agreement
-from evals.models import DetectorSetting, Judge, JudgeJob
+from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeJob
 from feedback.models import Interaction, Score
 from projects.charts import Bin
 from projects.models import Project
 
 WEEK = timedelta(days=7)
-# The cells of the matrix, by the names that the page's links carry.
-CELLS = {
-    "found": Q(score__flagged=True, interaction__labels__verdict="fail"),
-    "missed": Q(score__flagged=False, interaction__labels__verdict="fail"),
-    "false-alarms": Q(score__flagged=True, interaction__labels__verdict="pass"),
-    "cleared": Q(score__flagged=False, interaction__labels__verdict="pass"),
-}
+# The cells of the matrix, (people fail, judge fails) by the names that the page's links carry.
+CELLS = {"found": (True, True), "missed": (True, False), "false-alarms": (False, True), "cleared": (False, False)}
+FAILED = "failed"  # the dead list
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class Figures:
     waiting: int
     failed: int
     seen: int
+    seen_flagged: int
     total: int
     cost_usd: Decimal | None
     input_tokens: int
@@ -120,55 +121,90 @@ def detector_rows(project: Project) -> list[DetectorRow]:
     return rows
 
 
-def figures(judge: Judge) -> Figures:
-    """The figures of one version, in three queries."""
+def figures(judge: Judge, pairs: Sequence[Pair]) -> Figures:
+    """The figures of one version, its agreement over these pairs; two queries."""
     recent = Q(finished_at__gte=Now() - WEEK, score__isnull=False)
     jobs = JudgeJob.objects.filter(judge=judge)
     did = jobs.aggregate(
         verdicts=Count("score"), flagged=Count("pk", filter=Q(score__flagged=True)),
         waiting=Count("pk", filter=Q(finished_at=None)), failed=Count("pk", filter=~Q(error="")),
         seen=Count("interaction", filter=recent & Q(interaction__created_at__gte=Now() - WEEK), distinct=True),
+        seen_flagged=Count(
+            "interaction", distinct=True,
+            filter=recent & Q(interaction__created_at__gte=Now() - WEEK, score__flagged=True),
+        ),
         cost_usd=Sum("cost_usd"), input_tokens=Sum("input_tokens", default=0),
         output_tokens=Sum("output_tokens", default=0), average=Avg("score__value"),
     )  # fmt: skip
     total = Interaction.objects.filter(project=judge.project_id, created_at__gte=Now() - WEEK).count()
-    return Figures(agreement=agreement(judge), total=total, **did)
+    return Figures(agreement=calibration.agreement(pairs), total=total, **did)
 
 
-def _against_people(judge: Judge) -> QuerySet[JudgeJob]:
-    """Jobs whose interaction has a settled label of pass or fail."""
-    return JudgeJob.objects.filter(
-        judge=judge, score__flagged__isnull=False, interaction__labels__superseded_at=None,
-        interaction__labels__verdict__in=["pass", "fail"],
-    )  # fmt: skip
+def visible(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs that may be looked at: all but those of the test part."""
+    return [pair for pair in pairs if pair.part != calibration.TEST]
 
 
 def agreement(judge: Judge) -> Agreement:
-    """The judge's verdicts beside people's settled labels. A label of "unsure" is no pair."""
-    counts = _against_people(judge).aggregate(
-        **{name.replace("-", "_"): Count("interaction", filter=cell, distinct=True) for name, cell in CELLS.items()}
-    )
-    return Agreement(**counts)
+    """The judge's verdicts beside people's settled labels, without the test part. "Unsure" is no pair."""
+    return calibration.agreement(visible(calibration.pairs(judge)))
 
 
-def score_bins(judge: Judge) -> list[Bin]:
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far a version can be trusted: by the labels that may be looked at, and by the test part once it was read.
+
+    ``waiting`` counts the labels of the test part; ``bar`` is pass or fail, "" while it was not read.
+    """
+
+    threshold: Threshold | None
+    corrected: Corrected | None
+    ece: float | None
+    verbosity: Difference | None
+    drift: Difference | None
+    due: str
+    read: CalibrationRead | None
+    waiting: int
+
+    @property
+    def tested(self) -> Agreement | None:
+        row = self.read
+        return Agreement(row.found, row.missed, row.false_alarms, row.cleared) if row else None
+
+    @property
+    def bar(self) -> str:
+        return "" if self.tested is None else "pass" if self.tested.good_enough else "fail"
+
+
+def trust(judge: Judge, pairs: Sequence[Pair], shown: Figures) -> Trust:
+    """Everything that the labels say of a version; one query."""
+    seen = visible(pairs)
+    read = CalibrationRead.objects.filter(judge=judge).select_related("read_by").first()
+    measured = Agreement(read.found, read.missed, read.false_alarms, read.cleared) if read else shown.agreement
+    moved = calibration.drift(seen, timezone.now())
+    return Trust(
+        threshold=calibration.best_threshold(seen),
+        corrected=calibration.corrected_pass_rate(shown.seen_flagged, shown.seen, measured),
+        ece=calibration.reliability(seen)[1],
+        verbosity=calibration.verbosity(seen), drift=moved,
+        due=calibration.due(read.read_at if read else None, moved, timezone.now()),
+        read=read, waiting=len(pairs) - len(seen),
+    )  # fmt: skip
+
+
+def score_bins(pairs: Sequence[Pair]) -> list[Bin]:
     """Ten bins of scores with people's verdicts in them."""
-    counts = {
-        (int(tenth), verdict): count
-        for tenth, verdict, count in _against_people(judge)
-        .annotate(tenth=Least(Floor(F("score__value") * 10), Value(9.0)))
-        .values_list("tenth", "interaction__labels__verdict")
-        .annotate(count=Count("pk"))
-    }
-    return [
-        Bin(f"{tenth / 10:.1f}", fails=counts.get((tenth, "fail"), 0), passes=counts.get((tenth, "pass"), 0))
-        for tenth in range(10)
-    ]
+    counts = Counter((min(int(pair.score * 10), 9), pair.fails) for pair in pairs)
+    return [Bin(f"{tenth / 10:.1f}", fails=counts[tenth, True], passes=counts[tenth, False]) for tenth in range(10)]
 
 
-def verdicts(judge: Judge, *, cell: str = "", limit: int = 50) -> list[JudgeJob]:
-    """The newest finished jobs; with ``cell`` only those of one cell of the matrix."""
-    jobs = _against_people(judge).filter(CELLS[cell]) if cell else JudgeJob.objects.filter(judge=judge)
+def verdicts(judge: Judge, *, cell: str = "", pairs: Sequence[Pair] = (), limit: int = 50) -> list[JudgeJob]:
+    """The newest finished jobs; with ``cell`` only those of a cell of these pairs' matrix, or those that ``failed``."""
+    jobs = JudgeJob.objects.filter(judge=judge)
+    if cell == FAILED:
+        jobs = jobs.exclude(error="")
+    elif cell:
+        jobs = jobs.filter(pk__in=[pair.job for pair in pairs if (pair.fails, pair.flagged) == CELLS[cell]])
     return list(
         jobs.filter(finished_at__isnull=False)
         .select_related("score", "interaction")

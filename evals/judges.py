@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
 from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
 
-from evals import judging
-from evals.models import DetectorSetting, Judge
+from evals import calibration, judging
+from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeBudget
 from projects import audit
 from projects.models import Project, ProviderConnection, User
 
@@ -46,6 +50,34 @@ def set_rate(judge: Judge, *, sample_rate: float, actor: User | None) -> None:
 
 
 @transaction.atomic
+def set_limits(
+    judge: Judge, *, day_cap_usd: Decimal | None, at_once: int | None, per_minute: int | None,
+    input_price: Decimal | None, output_price: Decimal | None, actor: User | None,
+) -> None:  # fmt: skip
+    """What a version may spend in a day and do at once, and its own prices; None is no limit, or the price table."""
+    values: dict[str, Decimal | int | None] = {
+        "day_cap_usd": day_cap_usd, "at_once": at_once, "per_minute": per_minute,
+        "input_price": input_price, "output_price": output_price,
+    }  # fmt: skip
+    Judge.objects.filter(pk=judge.pk).update(**values)
+    audit.record(judge.project, actor, "judge.limits_set", str(judge), **_told(values))
+
+
+@transaction.atomic
+def set_budget(
+    project: Project, *, day_cap_usd: Decimal | None, month_cap_usd: Decimal | None, actor: User | None
+) -> None:  # fmt: skip
+    """What all judges of a project may spend in a day and in a month (UTC); None is no cap."""
+    values = {"day_cap_usd": day_cap_usd, "month_cap_usd": month_cap_usd}
+    JudgeBudget.objects.update_or_create(project=project, defaults=values)
+    audit.record(project, actor, "judges.budget_set", project.name, **_told(values))
+
+
+def _told(values: Mapping[str, Decimal | int | None]) -> dict[str, Any]:
+    return {name: None if value is None else f"{value:f}" for name, value in values.items()}
+
+
+@transaction.atomic
 def switch(judge: Judge, *, enabled: bool, actor: User | None) -> None:
     """Puts a version to work or to rest; of one judge, one version works at a time."""
     Project.objects.select_for_update().get(pk=judge.project_id)
@@ -63,10 +95,10 @@ def start_backfill(judge: Judge, *, limit: int, actor: User | None) -> int:
     return count
 
 
-def replay(judge: Judge, *, actor: User | None) -> int:
-    """Gives failed jobs another life. Returns how many."""
+def replay(judge: Judge, *, actor: User | None, only: list[int] | None = None) -> int:
+    """Gives failed jobs, all or ``only`` these, another life. Returns how many."""
     with transaction.atomic():
-        count = judging.replay(judge)
+        count = judging.replay(judge, only=only)
         audit.record(judge.project, actor, "judge.replayed", str(judge), items=count)
     return count
 
@@ -80,3 +112,23 @@ def set_detector(
         project=project, detector=detector, defaults={"enabled": enabled, "threshold": threshold}
     )
     audit.record(project, actor, "detector.set", detector, enabled=enabled, threshold=threshold)
+
+
+@transaction.atomic
+def read_test(judge: Judge, *, actor: User | None) -> CalibrationRead | None:
+    """Reads the test part of the labels for a version: once, for good, and audited. None with too few labels in it.
+
+    A second reading returns the first.
+    """
+    Judge.objects.select_for_update().get(pk=judge.pk)
+    before = CalibrationRead.objects.filter(judge=judge).first()
+    if before is not None:
+        return before
+    found = calibration.agreement(pair for pair in calibration.pairs(judge) if pair.part == calibration.TEST)
+    if not found.enough:
+        return None
+    audit.record(judge.project, actor, "judge.test_read", str(judge), labels=found.pairs, meets_bar=found.good_enough)
+    return CalibrationRead.objects.create(
+        judge=judge, read_by=actor, found=found.found, missed=found.missed, false_alarms=found.false_alarms,
+        cleared=found.cleared,
+    )  # fmt: skip

@@ -15,20 +15,18 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
-from typing import cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from evals import llm
+from evals import llm, spending, throttle
 from evals.judge_prompts import InvalidVerdict, Prompt, Verdict, build, read_verdict
 from evals.llm import Access, ProviderBusy, ProviderError, Reply, UnusableReply
-from evals.models import Judge, JudgeJob
-from feedback import pricing
+from evals.models import Judge, JudgeCall, JudgeJob
+from evals.spending import Bill
 from feedback.models import Interaction, Score, text_of
 from feedback.services import record_score
 from projects import connections, doorbell, leases
@@ -43,6 +41,8 @@ MAX_DEATHS = 3
 LEASE = timedelta(seconds=llm.DEADLINE_SECONDS * 2)
 # 30 s, 2 min, 8 min, 32 min: a provider may be away for half an hour and nothing fails.
 BACKOFF_SECONDS, BACKOFF_FACTOR = 30.0, 4
+# After a 429 that does not say how long, in seconds.
+LONGEST_PAUSE = 60.0
 # At 500 ms a call this is up to 80 items a second for one judge, and room for a second while its provider hangs.
 CONCURRENCY, CONCURRENCY_OF_ONE = 48, 40
 ROUND_SECONDS = 20.0
@@ -54,15 +54,26 @@ class NeedsKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call came to: a verdict, or an error; with the tokens of all replies, used or not."""
+    """What a call came to: a verdict, or an error; with the tokens of all replies, used or not.
+
+    ``asked`` counts the requests, ``unknown`` those among them that may have cost something that nobody told.
+    """
 
     verdict: Verdict | None = None
     error: str = ""
     again: bool = False
     busy: bool = False
+    unusable: bool = False
     retry_after: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    asked: int = 1
+    unknown: int = 0
+    reply: str = ""
+
+    @property
+    def bill(self) -> Bill:
+        return Bill(self.asked, self.unknown, self.input_tokens, self.output_tokens, self.error, self.reply)
 
 
 # ── Keys ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,10 +144,11 @@ def backfill(judge: Judge, *, limit: int) -> int:
     return enqueue([(judge, item) for item in items], JudgeJob.Purpose.BACKFILL)
 
 
-def replay(judge: Judge) -> int:
-    """Gives every job of the judge that ended in an error a new life. Returns how many."""
+def replay(judge: Judge, *, only: list[int] | None = None) -> int:
+    """Gives jobs of the judge that ended in an error, all or ``only`` these, a new life. Returns how many."""
     with transaction.atomic():
-        count = JudgeJob.objects.filter(judge=judge, finished_at__isnull=False).exclude(error="").update(
+        dead = JudgeJob.objects.filter(judge=judge, finished_at__isnull=False).exclude(error="")
+        count = (dead if only is None else dead.filter(pk__in=only)).update(
             finished_at=None, error="", attempts=0, leased_until=None, not_before=Now()
         )  # fmt: skip
         doorbell.ring("evals.judge")
@@ -146,8 +158,6 @@ def replay(judge: Judge) -> int:
 # ── Working ──────────────────────────────────────────────────────────────────────────────────────────
 
 _one_round = threading.Lock()
-# Judge id → monotonic time until which this process leaves its provider alone after a 429.
-_paused: dict[int, float] = {}
 
 
 def work(*, seconds: float = ROUND_SECONDS, concurrency: int = CONCURRENCY) -> bool:
@@ -160,6 +170,7 @@ def work(*, seconds: float = ROUND_SECONDS, concurrency: int = CONCURRENCY) -> b
         return False
     try:
         _bury()
+        spending.give_up_lost()
         return _round(time.monotonic() + seconds, concurrency)
     finally:
         _one_round.release()
@@ -197,20 +208,43 @@ def _claim(concurrency: int, running: Counter[int]) -> list[tuple[JudgeJob, Acce
     judges = Judge.objects.filter(enabled=True, pk__in=_waiting().values("judge"))
     claimed: list[tuple[JudgeJob, Access, Prompt]] = []
     for judge in judges.select_related("connection", "project"):
-        room = min(free - len(claimed), max(1, concurrency * CONCURRENCY_OF_ONE // CONCURRENCY) - running[judge.pk])
-        if room <= 0 or _paused.get(judge.pk, 0) > time.monotonic():
+        most = min(free - len(claimed), places_of_one(concurrency) - running[judge.pk])
+        if most <= 0:
             continue
         try:
             access = access_of(judge)
         except NeedsKey:
             continue
-        queue = _waiting().filter(judge=judge).order_by("not_before", "id")
-        jobs = leases.claim(queue, limit=room, lease=LEASE)
+        claimed += [(job, access, prompt) for job, prompt in _claim_of(judge, most)]
+    return claimed
+
+
+def places_of_one(concurrency: int = CONCURRENCY) -> int:
+    """How many calls of one judge a worker has under way at most."""
+    return max(1, concurrency * CONCURRENCY_OF_ONE // CONCURRENCY)
+
+
+def _claim_of(judge: Judge, most: int) -> list[tuple[JudgeJob, Prompt]]:
+    """Leases jobs of one judge and reserves what they may cost, in one transaction; those over a cap are left alone.
+
+    Rows are locked in one order everywhere: the provider's, jobs, calls, what is spent.
+    """
+    with transaction.atomic():
+        room = throttle.room(judge, most)
+        if room <= 0:
+            return []
+        before = _waiting().filter(judge=judge).order_by("not_before", "id")
+        jobs = leases.claim(before, limit=room, lease=LEASE)
         items = Interaction.objects.in_bulk([job.interaction_id for job in jobs])
+        attempts = []
         for job in jobs:
             job.judge, job.interaction = judge, items[job.interaction_id]
-            claimed.append((job, access, prompt_for(judge, job.interaction)))
-    return claimed
+            attempts.append((job, prompt_for(judge, job.interaction)))
+        fits = spending.reserve(judge, attempts) if attempts else 0
+        over = [job.pk for job in jobs[fits:]]
+        if over:
+            JudgeJob.objects.filter(pk__in=over).update(leased_until=None, attempts=F("attempts") - 1)
+    return attempts[:fits]
 
 
 def prompt_for(judge: Judge, interaction: Interaction) -> Prompt:
@@ -230,36 +264,41 @@ def ask(access: Access, model: str, prompt: Prompt) -> Outcome:
     """Calls the provider; an unusable reply is asked for once more within the same deadline. Knows no database."""
     deadline = time.monotonic() + llm.DEADLINE_SECONDS
     first = _ask_once(access, model, prompt, llm.DEADLINE_SECONDS)
-    if isinstance(first, Outcome):
+    if not first.unusable:
         return first
     left = deadline - time.monotonic()
-    second = _ask_once(access, model, prompt.again(), left) if left > 1 else Outcome(error=f"Invalid output: {first}")
-    if isinstance(second, UnusableReply):
-        second = Outcome(
-            error=f"Invalid output: {second}",
-            input_tokens=second.reply.input_tokens, output_tokens=second.reply.output_tokens,
-        )  # fmt: skip
+    if left <= 1:
+        return first
+    second = _ask_once(access, model, prompt.again(), left)
     return replace(
         second,
-        input_tokens=_sum(first.reply.input_tokens, second.input_tokens),
-        output_tokens=_sum(first.reply.output_tokens, second.output_tokens),
+        asked=2,
+        unknown=first.unknown + second.unknown,
+        input_tokens=_sum(first.input_tokens, second.input_tokens),
+        output_tokens=_sum(first.output_tokens, second.output_tokens),
+        reply=second.reply or first.reply,
     )
 
 
-def _ask_once(access: Access, model: str, prompt: Prompt, timeout: float) -> Outcome | UnusableReply:
+def _ask_once(access: Access, model: str, prompt: Prompt, timeout: float) -> Outcome:
     try:
         reply = llm.complete(access, model, prompt, timeout=timeout)
         verdict = _verdict(reply)
-    except UnusableReply as unusable:
-        return unusable
+    except UnusableReply as bad:
+        told = bad.reply.input_tokens is not None or bad.reply.output_tokens is not None
+        return Outcome(
+            error=f"Invalid output: {bad}", unusable=True, reply=bad.reply.text[: llm.MAX_KEPT], unknown=not told,
+            input_tokens=bad.reply.input_tokens, output_tokens=bad.reply.output_tokens,
+        )  # fmt: skip
     except ProviderBusy as busy:
         return Outcome(error=str(busy), again=True, busy=True, retry_after=busy.retry_after)
     except ProviderError as error:
-        return Outcome(error=str(error), again=error.again)
+        return Outcome(error=str(error), again=error.again, unknown=not error.free)
     except Exception:  # a fault of ours must cost this job an attempt and not the round
         log.exception("a judge call failed in our own code")
-        return Outcome(error="Review Hub failed while judging this.", again=True)
-    return Outcome(verdict, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
+        return Outcome(error="Review Hub failed while judging this.", again=True, unknown=True)
+    unknown = reply.input_tokens is None and reply.output_tokens is None
+    return Outcome(verdict, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens, unknown=unknown)
 
 
 def _verdict(reply: Reply) -> Verdict:
@@ -282,21 +321,31 @@ def settle(job: JudgeJob, outcome: Outcome, *, cut: dict[str, dict[str, int]] | 
     A verdict becomes the job's one score, in the same transaction that finishes the job. A passing fault puts
     the job back until later; the last attempt, or a fault that will not pass, ends it with an error.
     """
-    if outcome.verdict is None and outcome.again and job.attempts < MAX_ATTEMPTS:
-        delay = delay_of(job.attempts, outcome.retry_after)
-        if outcome.busy:
-            _paused[job.judge_id] = time.monotonic() + min(delay, 60.0)
-        return bool(_ours(job).update(leased_until=None, not_before=Now() + timedelta(seconds=delay)))
     with transaction.atomic():
-        if not _ours(job).select_for_update(of=("self",)).filter(finished_at__isnull=True).exists():
+        _tell_throttle(job, outcome)
+        ours = _ours(job).select_for_update(of=("self",)).filter(finished_at__isnull=True).exists()
+        spending.settle(job.judge, job, outcome.bill)
+        if not ours:
             return False
+        if outcome.verdict is None and outcome.again and job.attempts < MAX_ATTEMPTS:
+            delay = delay_of(job.attempts, outcome.retry_after)
+            return bool(_ours(job).update(leased_until=None, not_before=Now() + timedelta(seconds=delay)))
         score = _score(job, outcome.verdict, cut or {}) if outcome.verdict else None
         _ours(job).update(
-            finished_at=Now(), leased_until=None, score=score, error=outcome.error[:300],
-            input_tokens=outcome.input_tokens, output_tokens=outcome.output_tokens,
-            cost_usd=_cost(job.judge, outcome),
+            finished_at=Now(), leased_until=None, score=score, error=outcome.error[:300], **_spent(job)
         )  # fmt: skip
     return True
+
+
+def _tell_throttle(job: JudgeJob, outcome: Outcome) -> None:
+    if outcome.busy:
+        wish = outcome.retry_after
+        pause = min(delay_of(job.attempts, None), LONGEST_PAUSE) if wish is None else wish
+        throttle.busy(job.judge, pause, places_of_one())
+    elif outcome.again:
+        throttle.failed(job.judge, outcome.error)
+    else:
+        throttle.went_well(job.judge)
 
 
 def _ours(job: JudgeJob) -> QuerySet[JudgeJob]:
@@ -320,11 +369,12 @@ def _score(job: JudgeJob, verdict: Verdict, cut: dict[str, dict[str, int]]) -> S
     return record_score(judge.project, item, source=Score.Source.JUDGE).score
 
 
-def _cost(judge: Judge, outcome: Outcome) -> Decimal | None:
-    return pricing.cost_usd(
-        model=judge.model, provider=judge.provider, at=timezone.now(),
-        input_tokens=outcome.input_tokens, output_tokens=outcome.output_tokens,
-    )  # fmt: skip
+def _spent(job: JudgeJob) -> dict[str, Any]:
+    """What all attempts of a job together took, from the ledger: a retry's cost belongs to its result."""
+    told = JudgeCall.objects.filter(job=job).aggregate(
+        input_tokens=Sum("input_tokens"), output_tokens=Sum("output_tokens"), cost_usd=Sum("settled_usd")
+    )
+    return {**told, "cost_usd": None if told["input_tokens"] is None else told["cost_usd"]}
 
 
 def delay_of(attempts: int, retry_after: float | None) -> float:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS = 60.0
 MAX_REPLY_TOKENS = 2048
 MAX_RETRY_AFTER = 3600.0
+MAX_KEPT = 16 * 1024  # of an unusable reply
 # These refuse any temperature but their own.
 _FIXED_TEMPERATURE = re.compile(r"(?:^|/)(?:o\d|gpt-5)")
 _SENT_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-version", "anthropic-beta"})
@@ -55,9 +56,13 @@ class Reply:
 
 
 class ProviderError(Exception):
-    """No reply. The text is a fixed sentence without anything the provider said; ``again`` says whether to retry."""
+    """No reply. The text is a fixed sentence without anything the provider said; ``again`` says whether to retry.
+
+    ``free`` says that the request was certainly not worked on, so that it cost nothing.
+    """
 
     again = True
+    free = True
 
 
 class ProviderBusy(ProviderError):
@@ -70,6 +75,10 @@ class ProviderBusy(ProviderError):
 
 class ProviderFailed(ProviderError):
     """A fault that may pass: 5xx, time-out, broken connection, a refused key (it may be replaced)."""
+
+    def __init__(self, sentence: str, *, free: bool = True) -> None:
+        super().__init__(sentence)
+        self.free = free
 
 
 class ProviderRefused(ProviderError):
@@ -178,11 +187,11 @@ def _explained(error: Exception) -> ProviderError | UnusableReply:
     if isinstance(cause, outbound.OutboundRefused):
         return ProviderRefused(str(cause))
     if isinstance(cause, outbound.OutboundFailed):
-        return ProviderFailed(str(cause))
+        return ProviderFailed(str(cause), free=isinstance(cause, outbound.OutboundUnreached))
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     if response is None or status is None:
-        return ProviderFailed("The provider could not be reached.")
+        return ProviderFailed("The provider could not be reached.", free=False)
     if status == 429 or status == 529 or (status == 503 and "retry-after" in response.headers):
         return ProviderBusy("The provider is busy.", retry_after(response.headers.get("retry-after")))
     if status in (401, 403):
@@ -215,7 +224,8 @@ def _json(body: bytes) -> dict[str, Any]:
     except ApiError:
         value = None
     if not isinstance(value, dict):
-        raise UnusableReply("The provider's answer was not JSON.", Reply("", None, None))
+        said = body[:MAX_KEPT].decode("utf-8", "replace")
+        raise UnusableReply("The provider's answer was not JSON.", Reply(said, None, None))
     return value
 
 

@@ -10,9 +10,17 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from annotations.models import Label
+from evals.models_curation import CurationSetting
+from evals.models_judging import CalibrationRead, JudgeBudget, JudgeCall, ProviderState, Spend, usd
+from evals.models_replay import Replay, ReplayAttempt
 from feedback.models import Interaction, Score
 from projects.leases import Leased
 from projects.models import Project, ProviderConnection, User
+
+__all__ = [
+    "CalibrationRead", "CurationSetting", "Dataset", "DatasetVersion", "DetectorSetting", "Example", "Judge",
+    "JudgeBudget", "JudgeCall", "JudgeJob", "ProviderState", "Replay", "ReplayAttempt", "Result", "Run", "Spend",
+]  # fmt: skip
 
 
 class DetectorSetting(models.Model):
@@ -48,6 +56,12 @@ class Judge(models.Model):
     threshold = models.FloatField(default=0.5, help_text="Scores below it are flagged")
     sample_rate = models.FloatField(default=0.0, help_text="Share of new interactions that are judged")
     enabled = models.BooleanField(default=True)
+    day_cap_usd = usd(null=True, help_text="The most that this version may spend in a day (UTC); NULL is no cap")
+    at_once = models.PositiveSmallIntegerField(null=True, help_text="The most calls at once, over all workers")
+    per_minute = models.PositiveIntegerField(null=True, help_text="The most attempts in any minute")
+    # US dollars for a million tokens, for models that the price table does not know; NULL leaves it to the table.
+    input_price = usd(null=True)
+    output_price = usd(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -57,6 +71,13 @@ class Judge(models.Model):
             models.UniqueConstraint(fields=["project", "slug"], condition=Q(enabled=True), name="judge_one_enabled"),
             models.CheckConstraint(condition=Q(sample_rate__gte=0, sample_rate__lte=1), name="judge_rate_is_share"),
             models.CheckConstraint(condition=Q(threshold__gte=0, threshold__lte=1), name="judge_threshold_range"),
+            models.CheckConstraint(
+                condition=(Q(day_cap_usd=None) | Q(day_cap_usd__gte=0))
+                & (Q(at_once=None) | Q(at_once__gte=1))
+                & (Q(per_minute=None) | Q(per_minute__gte=1))
+                & (Q(input_price=None, output_price=None) | Q(input_price__gte=0, output_price__gte=0)),
+                name="judge_limits_make_sense",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -94,6 +115,10 @@ class JudgeJob(Leased):
         indexes = [
             # judging.work: what is to be judged next.
             models.Index(fields=["not_before", "id"], name="judgejob_waiting", condition=Q(finished_at__isnull=True)),
+            # throttle.room: what is under way now.
+            models.Index(
+                fields=["judge", "leased_until"], name="judgejob_running", condition=Q(leased_until__isnull=False)
+            ),
         ]
 
 
@@ -108,6 +133,9 @@ class Dataset(models.Model):
     name = models.CharField(max_length=120)
     description = models.CharField(max_length=300, blank=True)
     kind = models.CharField(max_length=11, choices=Kind, default=Kind.GOLDEN)
+    # What the next version may be used for; a frozen one keeps what it was frozen with.
+    licence = models.CharField(max_length=200, blank=True, default="", db_default="")
+    consent = models.CharField(max_length=300, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -129,6 +157,8 @@ class DatasetVersion(models.Model):
     frozen_by = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     checksum = models.CharField(max_length=64, blank=True)
     count = models.PositiveIntegerField(null=True)
+    licence = models.CharField(max_length=200, blank=True, default="", db_default="")
+    consent = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["dataset", "-number"]
@@ -168,6 +198,8 @@ class Example(models.Model):
     # A frozen example keeps the numbers of its label and approver even when those are gone.
     label = models.ForeignKey(Label, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
+    # Users who voted for, proposed or edited what it says now; where a second person is asked for, none of them.
+    proposers = ArrayField(models.BigIntegerField(), default=list, db_default=[])
     approved_at = models.DateTimeField(null=True)
     approved_by = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
 
@@ -204,6 +236,9 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True)
     approved_at = models.DateTimeField(null=True, help_text="Approved as a baseline")
     approved_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    overridden_at = models.DateTimeField(null=True, help_text="The gate was opened by a person against its verdict")
+    overridden_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    override_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
         constraints = [
@@ -216,6 +251,11 @@ class Run(models.Model):
             models.CheckConstraint(
                 condition=Q(approved_at__isnull=True) | Q(state="finished"), name="run_baseline_is_finished"
             ),
+            models.CheckConstraint(
+                condition=Q(overridden_at__isnull=True, override_reason="")
+                | (Q(overridden_at__isnull=False, verdict__in=["fail", "inconclusive"]) & ~Q(override_reason="")),
+                name="run_override_has_reason",
+            ),
         ]
         indexes = [
             # The runs page: newest first.
@@ -224,13 +264,17 @@ class Run(models.Model):
 
 
 class Result(models.Model):
-    """One answer of a run, with what each check said. ``passed`` is None where the target gave no answer."""
+    """One answer of a run, with what each check said. ``passed`` is None where the target gave no answer.
+
+    ``score`` is the mean of those checks that measure instead of decide, 0 to 1; NULL where none did.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="results")
     example_key = models.CharField(max_length=60, db_collation="C")
     repeat = models.PositiveSmallIntegerField(default=0)
     output = models.TextField(blank=True)
     passed = models.BooleanField(null=True)
+    score = models.FloatField(null=True)
     checks = models.JSONField(default=list)
     error = models.CharField(max_length=500, blank=True)
     latency_ms = models.FloatField(null=True)
@@ -242,4 +286,8 @@ class Result(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["run", "example_key", "repeat"], name="result_once"),
             models.CheckConstraint(condition=Q(passed__isnull=False) | ~Q(error=""), name="result_judged_or_error"),
+            # NaN is above every number here, and so refused
+            models.CheckConstraint(
+                condition=Q(score=None) | Q(score__gte=0, score__lte=1), name="result_score_is_share"
+            ),
         ]

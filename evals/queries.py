@@ -10,9 +10,10 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, Subquery
 from django.utils.safestring import SafeString
 
+from annotations.estimation import wilson
 from annotations.models import FailureMode, Label
 from annotations.taxonomy import SEVERITIES
-from evals import curation, gate, lines, runs
+from evals import comparison, curation, lines
 from evals.models import Dataset, DatasetVersion, Example, Result, Run
 from feedback.models import Interaction, text_of
 from projects import charts
@@ -170,34 +171,12 @@ GROUPS = {
 }  # fmt: skip
 
 
-def groups(run: Run) -> dict[str, list[str]]:
-    """The keys of a run's examples by what became of them, in the order in which a page lists them."""
-    found: dict[str, list[gate.Outcome]] = {name: [] for name in GROUPS}
-    for outcome in runs.outcomes(run):
-        found[_group(outcome)].append(outcome)
-    worst_first = {
-        name: sorted(members, key=lambda entry: (entry.severity or 9, entry.key)) for name, members in found.items()
-    }
-    kept = {name: [entry.key for entry in members] for name, members in worst_first.items()}
-    first = ("broken", "fixed") if run.baseline_id else ("fail", "pass")
-    return {name: keys for name, keys in kept.items() if keys or name in first}
-
-
-def _group(outcome: gate.Outcome) -> str:
-    if outcome.passed is None:
-        return "unanswered"
-    if outcome.baseline is None:
-        return "pass" if outcome.passed else "fail"
-    if outcome.passed:
-        return "still-pass" if outcome.baseline else "fixed"
-    return "broken" if outcome.baseline else "still-fail"
-
-
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """A page of a run's examples: the groups, the one shown, its rows, and the key after which the next page starts."""
+    """A page of a run's examples: the sizes of all groups, the one shown, its rows, and the key after which the next
+    page starts, or ""."""
 
-    groups: dict[str, list[str]]
+    groups: dict[str, int]
     shown: str
     opened: str
     rows: list[ResultRow]
@@ -205,23 +184,19 @@ class RunPage:
 
     @property
     def tabs(self) -> list[tuple[str, str, int]]:
-        return [(name, GROUPS[name], len(keys)) for name, keys in self.groups.items()]
+        return [(name, GROUPS[name], size) for name, size in self.groups.items()]
 
     @property
     def sizes(self) -> dict[str, int]:
-        return {name.replace("-", "_"): len(keys) for name, keys in self.groups.items()}
+        return {name.replace("-", "_"): size for name, size in self.groups.items()}
 
 
-def run_page(run: Run, *, show: str, after: str, opened: str) -> RunPage:
-    """The examples of one group, PAGE at a time, with one of them opened."""
-    found = groups(run)
-    shown = show if show in found else next(iter(found))
-    keys = found[shown]
-    start = keys.index(after) + 1 if after in keys else 0
-    page = keys[start : start + PAGE]
-    opened = opened if opened in page else page[0] if page else ""
-    more = len(keys) > start + PAGE
-    return RunPage(found, shown, opened, result_rows(run, page, opened), page[-1] if more else "")
+def run_page(run: Run, *, show: str, after: str, opened: str, category: str = "") -> RunPage:
+    """The examples of one group, PAGE at a time, the most severe first, with one of them opened."""
+    found = comparison.page(run, run.baseline, show=show, after=after, category=category, size=PAGE)
+    opened = opened if opened in found.keys else found.keys[0] if found.keys else ""
+    rows = result_rows(run, found.keys, opened)
+    return RunPage(found.sizes, found.shown, opened, rows, found.keys[-1] if found.more else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +247,17 @@ def pass_rates(run: Run) -> list[dict[str, Any]]:
     pairs = [("Candidate", run.candidate, counts["passed"], counts["answered"])]
     if run.baseline and counts["pairs"]:
         pairs.insert(0, ("Baseline", run.baseline.candidate, counts["baseline_passed"], counts["pairs"]))
-    low = min(gate.wilson(passed, total)[0] for _, _, passed, total in pairs)
+    return rate_rows(pairs)
+
+
+def rate_rows(sides: list[tuple[str, str, int, int]]) -> list[dict[str, Any]]:
+    """Pass rates with their intervals on one scale, from (who, name, passed, total)."""
+    low = min(wilson(passed, total)[0] for _, _, passed, total in sides)
     scale = (max(0.0, low - 0.05), 1.0)
     return [
         {"who": who, "name": name, "share": passed / total, "passed": passed, "total": total,
          "chart": _interval(passed, total, scale)}
-        for who, name, passed, total in pairs
+        for who, name, passed, total in sides
     ]  # fmt: skip
 
 
@@ -291,7 +271,7 @@ def flips_told(run: Run) -> str:
 
 
 def _interval(passed: int, total: int, scale: tuple[float, float]) -> SafeString:
-    low, high = gate.wilson(passed, total)
+    low, high = wilson(passed, total)
     return charts.interval_row(passed / total, low, high, scale=scale)
 
 

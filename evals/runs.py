@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Case, Count, F, IntegerField, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, Now
 
-from evals import checks, gate, lines
+from evals import checks, comparison, gate, lines
 from evals.models import DatasetVersion, Example, Result, Run
 from projects import audit, webhooks
 from projects.errors import ApiError, invalid
@@ -23,6 +21,8 @@ from projects.models import Project, User
 
 EXPECTED: list[dict[str, Any]] = [{"type": "expected"}]  # the checks that follow from each example
 MAX_MISSING_LISTED = 20
+MAX_REASON = 500
+LOOKED_BACK = 20  # runs whose repeats tell which examples are flaky
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,13 @@ class ResultItem:
     error: str = ""
     latency_ms: float | None = None
     cost_usd: Decimal | None = None
+    score: float | None = None
 
     def fingerprint(self) -> bytes:
         """The same for the same answer, so that sending it again is recognised."""
         value = [self.example, self.repeat, self.output, self.passed, list(self.checks), self.error, self.latency_ms,
                  None if self.cost_usd is None else str(self.cost_usd)]  # fmt: skip
+        value += [] if self.score is None else [self.score]
         return hashlib.sha256(lines.canonical(value)).digest()
 
 
@@ -56,9 +58,14 @@ class Added:
 def start_run(
     project: Project, *, version: DatasetVersion, candidate: str, target: dict[str, Any] | None = None,
     wanted: list[dict[str, Any]] | None = None, baseline: Run | None = None, rules: gate.Rules | None = None,
-    split: str = "", run_id: uuid.UUID | None = None, actor: User | None = None,
+    split: str = "", repeats: int = 1, flaky_repeats: int = 1, run_id: uuid.UUID | None = None,
+    actor: User | None = None,
 ) -> tuple[Run, bool]:  # fmt: skip
     """A run that waits for its results, and whether it is new.
+
+    Each example is to be answered ``repeats`` times; those that contradicted themselves in earlier runs
+    ``flaky_repeats`` times, which is decided here and now, before anything is known of this candidate: asking again
+    only where the answer displeased would make chance look like a change.
 
     With ``run_id`` of the caller's making, starting it again gives the same run; 409 if that one is about
     something else. 422 if the baseline was judged by other checks, and so cannot be compared.
@@ -78,13 +85,34 @@ def start_run(
     values: dict[str, Any] = {
         "project": project, "version": version, "candidate": candidate, "target": target or {}, "checks": wanted,
         "baseline": baseline, "created_by": actor,
-        "summary": {"rules": (rules or gate.Rules()).as_dict(), "split": split, "total": total},
+        "summary": {
+            "rules": (rules or gate.Rules()).as_dict(), "split": split, "total": total,
+            "plan": _plan(version, repeats, flaky_repeats),
+        },
     }  # fmt: skip
     run, created = Run.objects.get_or_create(id=run_id or uuid.uuid4(), defaults=values)
     same = (run.project_id, run.version_id, run.candidate) == (project.pk, version.pk, candidate)
     if not created and not same:
         raise ApiError(409, "run_exists", "There is another run of this id.")
     return run, created
+
+
+def _plan(version: DatasetVersion, repeats: int, flaky_repeats: int) -> dict[str, Any]:
+    known = flaky_keys(version) if flaky_repeats > repeats else []
+    return {"repeats": repeats, "flaky_repeats": max(repeats, flaky_repeats), "flaky": known}
+
+
+def flaky_keys(version: DatasetVersion) -> list[str]:
+    """The examples that passed and failed within one of the last LOOKED_BACK finished runs on this dataset."""
+    recent = Run.objects.filter(version__dataset_id=version.dataset_id, state=Run.State.FINISHED)
+    ids = list(recent.order_by("-created_at").values_list("pk", flat=True)[:LOOKED_BACK])
+    mixed = (
+        Result.objects.filter(run__in=ids, passed__isnull=False)
+        .values("run", "example_key")
+        .annotate(kinds=Count("passed", distinct=True))
+        .filter(kinds=2)
+    )
+    return sorted(set(mixed.values_list("example_key", flat=True)))
 
 
 def approved_baseline(version: DatasetVersion, wanted: list[dict[str, Any]] | None = None) -> Run | None:
@@ -134,21 +162,47 @@ def add_results(run: Run, items: list[ResultItem]) -> Added:
 
 
 def _result(run: Run, item: ResultItem, example: dict[str, Any], fingerprint: bytes, path: str) -> Result:
-    passed, said = item.passed, list(item.checks)
+    passed, said, score = item.passed, list(item.checks), item.score
     if passed is None and not item.error:
-        judged = checks.judge_here(example, item.output, run.checks, path)
+        judged = checks.judge_here(example, item, run.checks, path)
         passed, said = judged.passed, judged.as_dicts()
+        score = score if judged.score is None else judged.score
     return Result(
-        run=run, example_key=item.example, repeat=item.repeat, output=item.output, passed=passed, checks=said,
-        error=item.error, latency_ms=item.latency_ms, cost_usd=item.cost_usd, fingerprint=fingerprint,
+        run=run, example_key=item.example, repeat=item.repeat, output=item.output, passed=passed, score=score,
+        checks=said, error=item.error, latency_ms=item.latency_ms, cost_usd=item.cost_usd, fingerprint=fingerprint,
     )  # fmt: skip
 
 
+def examples_of(run: Run) -> QuerySet[Example]:
+    """The examples that the run is about."""
+    return _examples(run.version, run.summary["split"])
+
+
 def missing_keys(run: Run) -> list[str]:
-    """The examples that have no result yet, by key."""
-    answered = Result.objects.filter(run=run, example_key=OuterRef("key"))
-    waiting = _examples(run.version, run.summary["split"]).filter(~Exists(answered))
+    """The examples that have fewer results than planned, by key."""
+    plan = run.summary.get("plan") or {"repeats": 1, "flaky_repeats": 1, "flaky": []}
+    there = Result.objects.filter(run=run, example_key=OuterRef("key")).order_by().values("example_key")
+    waiting = (
+        _examples(run.version, run.summary["split"])
+        .annotate(there=Coalesce(Subquery(there.annotate(n=Count("pk")).values("n")), 0))
+        .annotate(
+            wanted=Case(
+                When(key__in=plan["flaky"], then=Value(plan["flaky_repeats"])),
+                default=Value(plan["repeats"]),
+                output_field=IntegerField(),
+            )
+        )
+        .filter(there__lt=F("wanted"))
+    )
     return list(waiting.order_by("key").values_list("key", flat=True))
+
+
+def answered_repeats(run: Run, keys: list[str]) -> dict[str, list[int]]:
+    """Which of these examples' repeats are answered, by key: with ``missing_keys`` all that a resumed run must know."""
+    found: dict[str, list[int]] = {}
+    for key, repeat in run.results.filter(example_key__in=keys).order_by("repeat").values_list("example_key", "repeat"):
+        found.setdefault(key, []).append(repeat)
+    return found
 
 
 @transaction.atomic
@@ -169,8 +223,9 @@ def finish_run(run: Run) -> Run:
             [{"path": f"/examples/{key}", "message": "has no result"} for key in missing[:MAX_MISSING_LISTED]],
         )  # fmt: skip
     report = gate.decide(
-        outcomes(run), gate.Rules.parse(run.summary["rules"]), has_baseline=run.baseline_id is not None
-    )
+        comparison.outcomes(run, run.baseline), gate.Rules.parse(run.summary["rules"]),
+        has_baseline=run.baseline_id is not None, load=comparison.load(run, run.baseline),
+    )  # fmt: skip
     Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).update(
         state=Run.State.FINISHED,
         finished_at=Now(),
@@ -198,6 +253,25 @@ def abandon_run(run: Run, *, actor: User | None) -> bool:
 
 
 @transaction.atomic
+def override(run: Run, *, reason: str, actor: User) -> bool:
+    """Opens the gate against its verdict, with a reason that is kept; returns whether it was closed until now.
+
+    The verdict itself stays as it is. 422 without a reason, 409 where there is nothing to open.
+    """
+    reason = reason.strip()
+    if not reason or len(reason) > MAX_REASON:
+        raise invalid("/reason", f"Say why, in at most {MAX_REASON} characters.")
+    if run.state != Run.State.FINISHED or run.verdict == Run.Verdict.PASS:
+        raise ApiError(409, "not_closed", "Only a gate that is closed or open to doubt can be overridden.")
+    done = Run.objects.filter(pk=run.pk, state=Run.State.FINISHED, overridden_at=None).update(
+        overridden_at=Now(), overridden_by=actor, override_reason=reason
+    )
+    if done:
+        audit.record(run.project, actor, "run.overridden", str(run.pk), verdict=run.verdict, reason=reason)
+    return bool(done)
+
+
+@transaction.atomic
 def approve_baseline(run: Run, *, actor: User) -> bool:
     """Makes a finished run the one that later candidates are compared with; returns whether it was not yet.
 
@@ -211,45 +285,6 @@ def approve_baseline(run: Run, *, actor: User) -> bool:
     if done:
         audit.record(run.project, actor, "run.approved", str(run.pk), candidate=run.candidate)
     return bool(done)
-
-
-def outcomes(run: Run) -> list[gate.Outcome]:
-    """Every example of the run with what the candidate and, where it can be compared, the baseline made of it."""
-    passed = verdicts(run)
-    before = verdicts(run.baseline, _comparable(run, run.baseline)) if run.baseline else {}
-    facts = _examples(run.version, run.summary["split"]).order_by("key")
-    return [
-        gate.Outcome(
-            key, passed.get(key), before.get(key), severity if isinstance(severity, int) else None, category or ""
-        )
-        for key, severity, category in facts.values_list(
-            "key", "expected__label__severity", "expected__label__category"
-        )
-    ]
-
-
-def verdicts(run: Run, keys: set[str] | None = None) -> dict[str, bool | None]:
-    """By example, whether the answers pass: with repeats, whether more than half of the judged ones do."""
-    said: dict[str, list[bool | None]] = defaultdict(list)
-    for key, passed in run.results.values_list("example_key", "passed"):
-        if keys is None or key in keys:
-            said[key].append(passed)
-    return {key: _majority(votes) for key, votes in said.items()}
-
-
-def _majority(votes: Iterable[bool | None]) -> bool | None:
-    judged = [vote for vote in votes if vote is not None]
-    return sum(judged) * 2 > len(judged) if judged else None
-
-
-def _comparable(run: Run, baseline: Run) -> set[str] | None:
-    """The examples that ask and expect the same in both versions; None where it is one version."""
-    if baseline.version_id == run.version_id:
-        return None
-    twin = Example.objects.filter(
-        version=baseline.version, key=OuterRef("key"), input=OuterRef("input"), expected=OuterRef("expected")
-    )
-    return set(run.version.examples.filter(Exists(twin)).values_list("key", flat=True))
 
 
 def _examples(version: DatasetVersion, split: str) -> QuerySet[Example]:

@@ -22,9 +22,12 @@ MAX_EXAMPLES = 500
 MAX_RESULTS = 500
 MAX_OUTPUT = 1_000_000
 MAX_REPEAT = 999
+MAX_REPEATS = 50  # that a run may plan for each example
 
 Key = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9._:-]+$(?!\s)")]
 Split = Literal["train", "dev", "test"]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Repeats = Annotated[int, Meta(ge=1, le=MAX_REPEATS)]
 
 
 class InputIn(Struct):
@@ -92,13 +95,22 @@ class RunIn(Struct):
     baseline: str = "approved"
     rules: dict[str, Any] = {}
     split: Split | Literal[""] = ""
+    repeats: Repeats = 1
+    flaky_repeats: Repeats = 1
     id: uuid.UUID | None = None
+
+
+class OverrideIn(Struct):
+    """``POST /api/v1/runs/{id}/override``."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class CheckIn(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     passed: bool
     detail: Annotated[str, Meta(max_length=1000)] = ""
+    score: Share | None = None
 
 
 class ResultIn(Struct):
@@ -112,6 +124,7 @@ class ResultIn(Struct):
     error: Annotated[str, Meta(max_length=500)] = ""
     latency_ms: Milliseconds | None = None
     cost_usd: Decimal | float | None = None
+    score: Share | None = None
 
 
 class ResultsIn(Struct):
@@ -164,9 +177,14 @@ def _result(entry: ResultIn, path: str) -> ResultItem:
         raise invalid(f"{path}/passed", "An answer that failed to come has no verdict: send error or passed, not both.")
     return ResultItem(
         example=entry.example, repeat=entry.repeat, output=entry.output, passed=entry.passed, error=entry.error,
-        checks=tuple({"name": said.name, "passed": said.passed, "detail": said.detail} for said in entry.checks),
-        latency_ms=entry.latency_ms, cost_usd=_cost(entry.cost_usd, path),
+        checks=tuple(_said(said) for said in entry.checks), latency_ms=entry.latency_ms,
+        cost_usd=_cost(entry.cost_usd, path), score=entry.score,
     )  # fmt: skip
+
+
+def _said(check: CheckIn) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": check.name, "passed": check.passed, "detail": check.detail}
+    return told if check.score is None else {**told, "score": check.score}
 
 
 def _cost(value: Decimal | float | None, path: str) -> Decimal | None:

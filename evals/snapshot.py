@@ -9,9 +9,11 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from annotations import failure_modes
 from annotations.models import Label, Verdict
 from evals.lines import sha256
 from evals.models import Example
+from feedback.models import text_of
 
 # Shares of the splits: most examples are for testing; dev is for building prompts, train for few-shots and tuning.
 TEST_BELOW, DEV_BELOW = 0.6, 0.8
@@ -37,8 +39,8 @@ class Content:
         }  # fmt: skip
 
 
-def of_label(label: Label) -> Content:
-    """The example that a settled label proposes.
+def of_label(label: Label, *, cluster: int | None = None) -> Content:
+    """The example that a settled label proposes; ``cluster`` is that of its complaint.
 
     The desired answer is the reviewer's; where a passing answer was not corrected, it is that answer itself.
     The answer that was judged goes to ``metadata.answer``: a failing one must not come back.
@@ -57,7 +59,7 @@ def of_label(label: Label) -> Content:
         "assertions": label.assertions,
         "label": {
             "verdict": label.verdict,
-            "category": label.primary_category.slug if label.primary_category else None,
+            "category": mode.slug if (mode := failure_modes.now(label.primary_category)) else None,
             "severity": label.severity,
         },
     }
@@ -78,6 +80,7 @@ def of_label(label: Label) -> Content:
             "reviewers": label.reviewers,
             "suggestion_seen": label.suggestion_seen,
             "group": group,
+            **({"cluster": cluster} if cluster is not None else {}),
             "sha256": {name: sha256(value) for name, value in inputs.items()},
         },
         tags=list(interaction.tags),
@@ -91,6 +94,7 @@ def of_label(label: Label) -> Content:
             model=interaction.model,
             prompt_name=interaction.prompt_name,
             prompt_version=interaction.prompt_version,
+            document_marks=_document_marks(label),
         ),
     )
 
@@ -114,5 +118,16 @@ def split_of(group: str) -> str:
     return Example.Split.DEV if share < DEV_BELOW else Example.Split.TRAIN
 
 
-def _known(**values: str) -> dict[str, Any]:
+def _document_marks(label: Label) -> list[dict[str, Any]]:
+    """The passages of documents that reviewers marked, with their words: offsets alone would not outlive the text."""
+    texts = {str(each.get("id")): text_of(each.get("content")) for each in label.interaction.documents or []}
+    marks = [span for span in label.spans or [] if span.get("target") == "document"]
+    return [
+        {"ref": mark.get("ref"), "category": mark.get("category"),
+         "text": texts.get(str(mark.get("ref")), "")[mark.get("start") or 0 : mark.get("end") or 0]}
+        for mark in marks
+    ]  # fmt: skip
+
+
+def _known(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from evals import api
+from evals import api, api_runs
+from evals.urls_datasets import urlpatterns as dataset_urls
 from evals.urls_judges import urlpatterns as judge_urls
 from evals.views import datasets, runs
 
 app_name = "evals"
 
 urlpatterns = [
+    *dataset_urls,
     path("p/<slug:project>/datasets/", datasets.dataset_list, name="dataset-list"),
     path("p/<slug:project>/datasets/new/", datasets.dataset_new, name="dataset-new"),
     path("p/<slug:project>/datasets/<slug:slug>/", datasets.dataset_detail, name="dataset-detail"),
@@ -30,14 +32,19 @@ urlpatterns = [
     path("p/<slug:project>/runs/", runs.run_list, name="run-list"),
     path("p/<slug:project>/runs/<uuid:pk>/", runs.run_detail, name="run-detail"),
     path("p/<slug:project>/runs/<uuid:pk>/approve/", runs.run_approve, name="run-approve"),
+    path("p/<slug:project>/runs/<uuid:pk>/compare/", runs.run_compare, name="run-compare"),
+    path("p/<slug:project>/runs/<uuid:pk>/report/<slug:form>/", runs.run_report, name="run-report"),
+    path("p/<slug:project>/datasets/<slug:slug>/history/<str:key>/", runs.example_history, name="example-history"),
+    path("p/<slug:project>/runs/<uuid:pk>/override/", runs.run_override, name="run-override"),
     path("p/<slug:project>/runs/<uuid:pk>/abandon/", runs.run_abandon, name="run-abandon"),
     path("api/v1/datasets", api.Datasets.as_view(), name="api-datasets"),
     path("api/v1/datasets/<slug:slug>/versions", api.Versions.as_view(), name="api-versions"),
     path("api/v1/datasets/<slug:slug>/examples", api.Examples.as_view(), name="api-examples"),
     path("api/v1/datasets/<slug:slug>/versions/<str:number>/export", api.Export.as_view(), name="api-export"),
-    path("api/v1/runs", api.Runs.as_view(), name="api-runs"),
-    path("api/v1/runs/<uuid:run_id>", api.RunDetail.as_view(), name="api-run"),
-    path("api/v1/runs/<uuid:run_id>/results", api.RunResults.as_view(), name="api-run-results"),
-    path("api/v1/runs/<uuid:run_id>/finish", api.RunFinish.as_view(), name="api-run-finish"),
+    path("api/v1/runs", api_runs.Runs.as_view(), name="api-runs"),
+    path("api/v1/runs/<uuid:run_id>", api_runs.RunDetail.as_view(), name="api-run"),
+    path("api/v1/runs/<uuid:run_id>/results", api_runs.RunResults.as_view(), name="api-run-results"),
+    path("api/v1/runs/<uuid:run_id>/finish", api_runs.RunFinish.as_view(), name="api-run-finish"),
+    path("api/v1/runs/<uuid:run_id>/override", api_runs.RunOverride.as_view(), name="api-run-override"),
     *judge_urls,
 ]

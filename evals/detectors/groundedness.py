@@ -102,18 +102,30 @@ def detect(subject: Subject) -> Finding | None:
     )
 
 
-def _weakest_sentences(output: str, known: frozenset[str]) -> list[dict[str, object]]:
-    """The sentences of which less than half of the content words occur in the documents, weakest first."""
+def unsupported(text: str, documents: list[str]) -> list[str]:
+    """The sentences of a text of which less than half of the content words occur in the documents, in order."""
+    known = frozenset(word for document in documents for word in tokens(document))
+    return [match.group().strip() for _, match in sorted(_weak(text, known), key=lambda entry: entry[1].start())]
+
+
+def _weak(text: str, known: frozenset[str]) -> list[tuple[float, re.Match[str]]]:
+    """Each sentence of which less than half of the content words are known, with that share."""
     weak = []
-    for match in _SENTENCE.finditer(output):
+    for match in _SENTENCE.finditer(text):
         content = [word for word in tokens(match.group()) if word not in _STOP]
-        if len(content) < _MIN_CONTENT_WORDS:
-            continue
-        share = sum(word in known for word in content) / len(content)
-        if share < 0.5:
-            start = match.start() + len(match.group()) - len(match.group().lstrip())
-            weak.append((share, {"target": "output", "start": start, "end": match.end()}))
-    return [span for _, span in sorted(weak, key=lambda entry: entry[0])[:_SHOWN_SENTENCES]]
+        share = sum(word in known for word in content) / len(content) if content else 1.0
+        if len(content) >= _MIN_CONTENT_WORDS and share < 0.5:
+            weak.append((share, match))
+    return weak
+
+
+def _weakest_sentences(output: str, known: frozenset[str]) -> list[dict[str, object]]:
+    """Where the least known sentences stand, weakest first."""
+    weakest = sorted(_weak(output, known), key=lambda entry: entry[0])[:_SHOWN_SENTENCES]
+    return [
+        {"target": "output", "start": match.end() - len(match.group().lstrip()), "end": match.end()}
+        for _, match in weakest
+    ]
 
 
 detector = Detector(

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from evals import lines
-from evals.formats import Format
-from evals.models import DatasetVersion
+from evals.formats import PIECE, Format
+from evals.source import Source
 
-PIECE = 64 * 1024
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = (
     "id", "split", "question", "desired_output", "must", "must_not", "verdict", "category", "severity",
@@ -24,13 +23,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write(version: DatasetVersion) -> Iterator[bytes]:
+def write(source: Source) -> Iterator[bytes]:
     """The file in pieces of about 64 KiB."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
     writer.writerow(COLUMNS)
-    for row in lines.rows(version):
+    for row in source.rows():
         writer.writerow([disarm(cell) for cell in cells(row)])
         if buffer.tell() >= PIECE:
             yield buffer.getvalue().encode()
@@ -49,8 +48,8 @@ def cells(row: dict[str, Any]) -> list[str]:
         row["key"], row["split"], lines.question_of(messages), expected.get("output") or "",
         _assertions(expected, "must"), _assertions(expected, "must_not"),
         label.get("verdict") or "", label.get("category") or "", _plain(label.get("severity")),
-        row["metadata"].get("answer") or "", lines.canonical(messages).decode(),
-        lines.canonical(row["input"].get("documents") or []).decode(), "; ".join(row["tags"]),
+        row["metadata"].get("answer") or "", lines.compact(messages).decode(),
+        lines.compact(row["input"].get("documents") or []).decode(), "; ".join(row["tags"]),
         _plain(provenance.get("interaction_id")), _plain(provenance.get("settled_by")),
         _plain(provenance.get("reviewers")), _plain(provenance.get("blind")),
     ]  # fmt: skip

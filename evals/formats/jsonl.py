@@ -7,32 +7,34 @@ from datetime import UTC
 from typing import Any
 
 from evals import lines
-from evals.formats import Format
-from evals.models import DatasetVersion
+from evals.formats import Format, pieces
+from evals.source import Source
 
 NAME = "reviewhub.golden/1"
-PIECE = 64 * 1024
 
 
-def header(version: DatasetVersion) -> dict[str, Any]:
-    """What the first line says; ``sha256`` is that of all lines after it."""
+def header(source: Source) -> dict[str, Any]:
+    """What the first line says; ``count`` and ``sha256`` are those of all lines after it."""
+    version = source.version
     frozen_at = version.frozen_at.astimezone(UTC).isoformat().replace("+00:00", "Z") if version.frozen_at else None
-    return {
-        "format": NAME, "dataset": version.dataset.slug, "version": version.number, "count": version.count,
-        "sha256": version.checksum, "frozen_at": frozen_at,
+    checksum, count = version.checksum, version.count
+    if source.filters:
+        checksum, count = lines.checksum(version, **source.narrowed())
+    told = {
+        "format": NAME, "dataset": version.dataset.slug, "version": version.number, "count": count,
+        "sha256": checksum, "frozen_at": frozen_at,
     }  # fmt: skip
+    return {**told, "filters": source.filters} if source.filters else told
 
 
-def native_jsonl(version: DatasetVersion) -> Iterator[bytes]:
+def _lines(source: Source) -> Iterator[bytes]:
+    yield lines.canonical(header(source)) + b"\n"
+    yield from map(lines.line, source.rows())
+
+
+def native_jsonl(source: Source) -> Iterator[bytes]:
     """The whole file in pieces of about 64 KiB."""
-    piece = bytearray(lines.canonical(header(version)) + b"\n")
-    for row in lines.rows(version):
-        piece += lines.line(row)
-        if len(piece) >= PIECE:
-            yield bytes(piece)
-            piece.clear()
-    if piece:
-        yield bytes(piece)
+    return pieces(_lines(source))
 
 
 FORMAT = Format(

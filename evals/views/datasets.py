@@ -32,6 +32,8 @@ def dataset_list(request: ProjectRequest) -> HttpResponse:
         "section": "datasets",
         "datasets": queries.dataset_list(request.project),
         "failures": failures.count(),
+        "kinds": Dataset.Kind.choices,
+        "second_person": datasets.asks_second_person(request.project),
     }
     return render(request, "evals/dataset_list.html", context)
 
@@ -49,7 +51,12 @@ def dataset_new(request: ProjectRequest) -> HttpResponse:
     return _act(
         request,
         lambda: datasets.create_dataset(
-            request.project, slug=slug, name=name, description=description, actor=request.user
+            request.project,
+            slug=slug,
+            name=name,
+            description=description,
+            actor=request.user,
+            kind=request.POST.get("kind") or Dataset.Kind.GOLDEN,
         ),
         f"Made {name}.",
     ) or redirect("evals:dataset-detail", request.project.slug, slug)
@@ -73,6 +80,7 @@ def dataset_detail(request: ProjectRequest, slug: str, number: int | None = None
         "latest": frozen[0] if frozen else None,
         "failures": queries.failure_rows(request.project),
         "formats": formats().values(),
+        "second_person": datasets.asks_second_person(request.project),
         **(_contents(version, frozen, request.GET.get("after", "")[:60]) if version else {}),
     }
     return render(request, "evals/dataset_detail.html", context)
@@ -99,7 +107,8 @@ def dataset_export(request: ProjectRequest, slug: str, number: int, format: str)
     """A frozen version as a file."""
     dataset = get_object_or_404(Dataset, project=request.project, slug=slug)
     try:
-        return api.stream(export.find_version(dataset, str(number)), format, request.headers.get("If-None-Match", ""))
+        wanted = {**request.GET.dict(), "format": format}
+        return api.stream(export.find_version(dataset, str(number)), wanted, request.headers.get("If-None-Match", ""))
     except ApiError as error:
         messages.error(request, error.message)
         return redirect("evals:dataset-detail", request.project.slug, slug)
@@ -131,9 +140,15 @@ def dataset_propose(request: ProjectRequest, slug: str, label: int) -> HttpRespo
     """Proposes what a settled label says, for a failure that nobody marked as golden."""
     dataset = get_object_or_404(Dataset, project=request.project, slug=slug)
     settled = get_object_or_404(
-        Label.objects.select_related("project", "interaction", "primary_category"), project=request.project, pk=label
+        Label.objects.select_related("project", "interaction", "primary_category__counts_as"),
+        project=request.project,
+        pk=label,
     )
-    _act(request, lambda: datasets.propose(settled, dataset=dataset), "Proposed. It waits for approval.")
+    _act(
+        request,
+        lambda: datasets.propose(settled, dataset=dataset, actor=request.user),
+        "Proposed. It waits for approval.",
+    )
     return redirect("evals:dataset-detail", request.project.slug, slug)
 
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from evals import judge_reports, judges, judging
+from evals import backfills, calibration, judge_reports, judges, judging, spending, throttle
+from evals.calibration import Pair
 from evals.detectors import detectors
-from evals.judge_forms import MAX_BACKFILL, BackfillForm, DetectorForm, JudgeForm, RateForm, SwitchForm
+from evals.judge_forms import (
+    MAX_BACKFILL,
+    BackfillForm,
+    BudgetForm,
+    DetectorForm,
+    JudgeForm,
+    LimitsForm,
+    RateForm,
+    ReplayForm,
+    SwitchForm,
+)
 from evals.judge_prompts import SYSTEM
-from evals.models import Judge
+from evals.models import Judge, JudgeBudget
 from projects import charts
 from projects.access import ProjectRequest, Right, project_view
 
@@ -26,6 +38,7 @@ def judge_list(request: ProjectRequest) -> HttpResponse:
         "judges": rows,
         "detectors": judge_reports.detector_rows(request.project),
         "needs": sorted({row.needs for row in rows if row.needs and row.judge.enabled}),
+        "budget": JudgeBudget.objects.filter(project=request.project).first(),
     }
     return render(request, "evals/judge_list.html", context)
 
@@ -49,9 +62,11 @@ def judge_detail(request: ProjectRequest, judge: str) -> HttpResponse:
     """One version: its question, its figures against people, its newest verdicts (``?cell=missed`` for the misses)."""
     shown = _judge(request, judge, request.GET.get("version"))
     cell = request.GET.get("cell", "")
-    if cell and cell not in judge_reports.CELLS:
+    if cell and cell not in {*judge_reports.CELLS, judge_reports.FAILED}:
         raise Http404("No such cell")
-    figures = judge_reports.figures(shown)
+    pairs = calibration.pairs(shown)
+    seen = judge_reports.visible(pairs)
+    figures = judge_reports.figures(shown, seen)
     context = {
         "section": "judges",
         "judge": shown,
@@ -59,18 +74,29 @@ def judge_detail(request: ProjectRequest, judge: str) -> HttpResponse:
         "needs": judging.missing_key(shown),
         "system": SYSTEM,
         "figures": figures,
-        "histogram": _histogram(shown) if figures.agreement.enough else "",
+        "trust": judge_reports.trust(shown, pairs, figures),
+        "histogram": _histogram(shown, seen) if figures.agreement.enough else "",
+        "reliability": _reliability(seen) if figures.agreement.enough else "",
         "cell": cell,
-        "verdicts": judge_reports.verdicts(shown, cell=cell),
+        "verdicts": judge_reports.verdicts(shown, cell=cell, pairs=seen),
         "rate": f"{shown.sample_rate * 100:g}",
         "not_judged": judging.not_judged(shown)[:MAX_BACKFILL].count(),
+        "paused": throttle.paused(shown),
+        "obstacle": spending.obstacle(shown),
+        "caps": spending.caps(shown),
+        "progress": backfills.progress(shown),
     }
     return render(request, "evals/judge_detail.html", context)
 
 
-def _histogram(judge: Judge) -> str:
+def _reliability(seen: list[Pair]) -> str:
+    bins, _ = calibration.reliability(seen)
+    return charts.reliability([(one.score, one.passes, one.low, one.high) for one in bins])
+
+
+def _histogram(judge: Judge, seen: list[Pair]) -> str:
     return charts.histogram(
-        judge_reports.score_bins(judge), key="scores", title="Scores by people's verdict",
+        judge_reports.score_bins(seen), key="scores", title="Scores by people's verdict",
         description="How many answers got each score, and how many of them people pass and fail.",
         threshold=judge.threshold, threshold_label=f"Flagged under {judge.threshold:.2f}",
     )  # fmt: skip
@@ -112,10 +138,51 @@ def judge_rate(request: ProjectRequest, judge: str) -> HttpResponse:
 
 @require_POST
 @project_view(Right.BUILD)
-def judge_backfill(request: ProjectRequest, judge: str) -> HttpResponse:
-    """Enqueues the newest interactions that the judge has not seen."""
+def judge_calibrate(request: ProjectRequest, judge: str) -> HttpResponse:
+    """Reads the test part of the labels, once for a version."""
     shown = _judge(request, judge, request.POST.get("version"))
-    form = BackfillForm(request.POST)
+    if judges.read_test(shown, actor=request.user) is None:
+        messages.error(request, "The test part has too few labels: 30 with passes and fails among them are needed.")
+    return redirect(f"{reverse('evals:judge-detail', args=[request.project.slug, shown.slug])}?version={shown.version}")
+
+
+@require_POST
+@project_view(Right.BUILD)
+def judge_limits(request: ProjectRequest, judge: str) -> HttpResponse:
+    """Sets what the version may spend in a day and do at once, and its own prices."""
+    shown = _judge(request, judge, request.POST.get("version"))
+    form = LimitsForm(request.POST)
+    if form.is_valid():
+        judges.set_limits(shown, actor=request.user, **form.cleaned_data)
+        messages.success(request, f"The limits of {shown} are set.")
+    else:
+        messages.error(request, " ".join(str(one) for errors in form.errors.values() for one in errors))
+    return redirect("evals:judge-detail", request.project.slug, shown.slug)
+
+
+@require_POST
+@project_view(Right.BUILD)
+def judge_budget(request: ProjectRequest) -> HttpResponse:
+    """Sets what all judges of the project may spend in a day and in a month."""
+    form = BudgetForm(request.POST)
+    if form.is_valid():
+        judges.set_budget(request.project, actor=request.user, **form.cleaned_data)
+        messages.success(request, "The budget of all judges is set.")
+    else:
+        messages.error(request, "A budget is an amount in US dollars, or empty.")
+    return redirect("evals:judge-list", request.project.slug)
+
+
+@require_http_methods(["GET", "POST"])
+@project_view(Right.BUILD)
+def judge_backfill(request: ProjectRequest, judge: str) -> HttpResponse:
+    """What a backfill of the newest interactions would take and cost; POST starts it."""
+    shown = _judge(request, judge, (request.POST or request.GET).get("version"))
+    form = BackfillForm(request.POST or request.GET)
+    if form.is_valid() and request.method == "GET":
+        found = backfills.preview(shown, form.cleaned_data["limit"])
+        context = {"section": "judges", "judge": shown, "preview": found, "needs": judging.missing_key(shown)}
+        return render(request, "evals/judge_backfill.html", context)
     if form.is_valid():
         count = judges.start_backfill(shown, actor=request.user, **form.cleaned_data)
         messages.success(request, f"{count} interactions are waiting for {shown}.")
@@ -129,7 +196,11 @@ def judge_backfill(request: ProjectRequest, judge: str) -> HttpResponse:
 def judge_replay(request: ProjectRequest, judge: str) -> HttpResponse:
     """Tries the failed jobs again."""
     shown = _judge(request, judge, request.POST.get("version"))
-    messages.success(request, f"{judges.replay(shown, actor=request.user)} jobs are tried again.")
+    form = ReplayForm(request.POST)
+    if form.is_valid():
+        job = form.cleaned_data["job"]
+        count = judges.replay(shown, actor=request.user, only=None if job is None else [job])
+        messages.success(request, f"{count} job{'' if count == 1 else 's'} will be tried again.")
     return redirect("evals:judge-detail", request.project.slug, shown.slug)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from reviewhub_client import checks, schema
 from reviewhub_client.checks import BadCheck, judge
 
 from evals import checks as server
+from evals import runs
 from projects.errors import ApiError
 
 
@@ -111,14 +113,34 @@ def test_a_run_may_add_checks_to_those_of_the_example() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+", "(a|ab)*", "(?:x*y)*", "((a+)b)+", "(a+){2,}", "(", "", None, "a" * 501])
-def test_a_pattern_that_may_never_end_is_refused(pattern: Any) -> None:
-    with pytest.raises(BadCheck):
+@pytest.mark.parametrize("pattern", ["(", "", None, "a" * 501, "(?=a)b", r"(a)\1", "(?<!a)b"])
+@pytest.mark.parametrize("with_re2", [True, False])
+def test_a_pattern_that_is_not_of_re2s_language_is_refused(
+    pattern: Any, with_re2: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not with_re2:
+        monkeypatch.setattr(checks, "re2", None)
+    with pytest.raises(BadCheck, match="regex: "):
+        checks.compile_pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+", "(a|ab)*", "(?:x*y)*", "((a+)b)+", "(a+){2,}"])
+def test_a_pattern_that_may_never_end_is_refused_where_re2_is_missing(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = time.perf_counter()
+    assert not judge(example(), "a" * 10_000 + "!", [{"type": "regex", "pattern": f"^{pattern}$"}]).passed
+    assert time.perf_counter() - started < 2
+    monkeypatch.setattr(checks, "re2", None)
+    with pytest.raises(BadCheck, match="write it flat"):
         checks.compile_pattern(pattern)
 
 
 @pytest.mark.parametrize("pattern", [r"\d+\.\d+", "[(a+)]+x", "(foo|bar)", r"\(a+\)+", "(ab)+", "(a+)?", "[^)(]+"])
-def test_an_ordinary_pattern_is_accepted(pattern: str) -> None:
+@pytest.mark.parametrize("with_re2", [True, False])
+def test_an_ordinary_pattern_is_accepted(pattern: str, with_re2: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not with_re2:
+        monkeypatch.setattr(checks, "re2", None)
     assert checks.compile_pattern(pattern)
 
 
@@ -127,7 +149,7 @@ def test_an_ordinary_pattern_is_accepted(pattern: str) -> None:
     [
         ("x", "list"), ([{"type": "no"}], "checks/0"), ([{}], "checks/0"), (["x"], "checks/0"),
         ([{"type": []}], "checks/0"), ([{"type": {}}], "checks/0"),
-        ([{"type": "regex", "pattern": "(a+)+"}], "repeat"), ([{"type": "exact"}] * 51, "more than 50"),
+        ([{"type": "regex", "pattern": "(a+"}], "missing )"), ([{"type": "exact"}] * 51, "more than 50"),
         ([{"type": "json_schema", "schema": {"type": "nope"}}], "no such type"),
         ([{"type": "json_schema", "schema": {"$ref": "#"}}], "never ends"),
     ],
@@ -139,10 +161,51 @@ def test_checks_that_cannot_run_are_refused_by_the_server(value: Any, fault: str
     assert fault in refused.value.message
 
 
-def test_the_server_does_not_run_a_strangers_pattern() -> None:
-    with pytest.raises(ApiError) as refused:
-        server.judge_here(example(), "x", [{"type": "regex", "pattern": "x"}], "/results/0")
-    assert refused.value.details[0]["path"] == "/results/0/passed"
+def test_the_server_runs_patterns_in_linear_time_and_asks_no_model() -> None:
+    answer = runs.ResultItem(example="a", output="xxy", latency_ms=12.0, cost_usd=Decimal("0.001"))
+    assert server.judge_here(example(), answer, [{"type": "regex", "pattern": "(x+)+y"}], "/results/0").passed
+    for wanted in ({"type": "judge", "criterion": "Is it kind?"}, {"type": "expected", "judge": "openai:m"}):
+        with pytest.raises(ApiError) as refused:
+            server.judge_here(example(), answer, [wanted], "/results/0")
+        assert refused.value.details[0]["path"] == "/results/0/passed"
+    slow = server.judge_here(example(), answer, [{"type": "max_latency", "ms": 10}, {"type": "max_cost", "usd": 1}], "")
+    assert [finding.detail for finding in slow.findings] == ["12 ms of at most 10", "$0.001000 of at most $1"]
+    assert not slow.passed
+
+
+@pytest.mark.parametrize("check", [{"type": "max_latency", "ms": 10}, {"type": "max_cost", "usd": 1}])
+def test_what_nobody_measured_meets_no_bound(check: dict[str, Any]) -> None:
+    assert "nobody" in judge(example(), "x", [check]).findings[0].detail
+    assert not judge(example(), "x", [check]).passed
+
+
+def test_a_model_is_asked_only_what_words_do_not_settle() -> None:
+    asked: list[str] = []
+
+    def ask(given: Any, output: str, criterion: str) -> checks.Opinion:
+        asked.append(criterion)
+        return checks.Opinion(0.9 if "demand" in criterion else 0.2, "because")
+
+    given = example("", [{"type": "must", "text": "50 cents"}, {"type": "must_not", "text": "free"}])
+    assert judge(given, "Half a euro; it costs nothing.", [], ask=ask).as_dicts()[1:] == [
+        {"name": "contains", "passed": True, "detail": "“50 cents”: 0.90, because", "score": 0.9},
+        {"name": "not_contains", "passed": False, "detail": "“free”: 0.20, because", "score": 0.2},
+    ]
+    assert len(asked) == 2
+    assert not judge(given, "It is free, 50 cents.", [], ask=ask).passed
+    assert len(asked) == 2  # the words settled both
+    kind = [{"type": "judge", "criterion": "Is it kind?", "min": 0.1, "name": "kind"}]
+    said = judge(given, "Dear customer", kind, ask=ask)
+    assert (said.passed, said.score, said.findings[0].name) == (True, 0.2, "kind")
+    with pytest.raises(BadCheck, match="name a model"):
+        judge(given, "x", kind)
+
+
+def test_checks_that_measure_make_the_score() -> None:
+    given = example("one two three four")
+    said = judge(given, "one two", [{"type": "similar", "min": 0.1}, {"type": "not_empty"}])
+    assert said.score == pytest.approx(2 / 3)
+    assert judge(given, "one two", [{"type": "not_empty"}]).score is None
 
 
 def test_a_long_answer_of_few_words_is_judged_at_once() -> None:

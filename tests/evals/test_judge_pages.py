@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from evals import judge_reports, judges, judging
+from evals import calibration, judge_reports, judges, judging
 from evals.judge_agreement import Agreement
 from evals.models import DetectorSetting, Judge, JudgeJob
 from feedback.models import Score
@@ -25,9 +26,14 @@ from tests.fakes.provider import FakeProvider
 BrowserOf = Callable[[str], Client]
 
 
-def judged(of: Judge, score: float, verdict: str = "", **fields: Any) -> JudgeJob:
+_numbers = itertools.count(1)
+
+
+def judged(of: Judge, score: float, verdict: str = "", part: str = calibration.DEV, **fields: Any) -> JudgeJob:
     """A finished job, and people's label on its interaction where ``verdict`` is given."""
-    item = golden.interaction(of.project, **fields)
+    names = (f"judged-{number}" for number in _numbers)
+    name = next(name for name in names if calibration.part_of("", name) == part)
+    item = golden.interaction(of.project, **{"external_id": name, **fields})
     if verdict:
         golden.label(of.project, item, verdict=verdict)
     claimed = job(of, item)
@@ -136,10 +142,10 @@ def test_figures_are_those_of_this_version_only(project: Project) -> None:
         threshold=0.5, sample_rate=0, actor=None,
     )  # fmt: skip
     assert (second.slug, second.version) == ("correct", 2)
-    assert judge_reports.figures(second).verdicts == 0
+    assert judge_reports.figures(second, []).verdicts == 0
     assert judge_reports.agreement(second) == Agreement()
     assert judge_reports.agreement(first) == Agreement(9, 3, 4, 24)
-    assert judge_reports.figures(first).coverage == 1.0
+    assert judge_reports.figures(first, []).coverage == 1.0
 
 
 def test_a_label_that_was_superseded_does_not_count(project: Project) -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.db import IntegrityError, connection, connections, transaction
 
 from evals import judging, llm
-from evals.models import Judge, JudgeJob
+from evals.models import Judge, JudgeJob, ProviderState
 from feedback.models import Inbox, Score
 from projects import leases, outbound, secrets
 from projects.connections import create_connection
@@ -20,11 +20,6 @@ from tests.evals import golden
 from tests.evals.judge_work import due, job, judge
 from tests.fakes import provider as faults
 from tests.fakes.provider import FakeProvider
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> None:
-    judging._paused.clear()
 
 
 def only(of: Judge) -> JudgeJob:
@@ -155,7 +150,7 @@ def test_a_passing_fault_is_retried_later_and_ends_after_the_last_attempt(
     job(of)
     for attempt in range(1, judging.MAX_ATTEMPTS + 1):
         provider.script(fault)
-        judging._paused.clear()
+        ProviderState.objects.all().delete()
         due(of)
         judging.work()
         assert only(of).attempts == attempt
@@ -383,7 +378,7 @@ def test_a_crash_between_reply_and_commit_leaves_neither_score_nor_end(
     of = judge(project)
     job(of)
     claimed = _claimed(of)
-    monkeypatch.setattr(judging, "_cost", lambda *a: 1 / 0)
+    monkeypatch.setattr(judging, "_spent", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         judging.settle(claimed, GOOD)
     assert Score.objects.count() == 0

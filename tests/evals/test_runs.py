@@ -12,7 +12,7 @@ import pytest
 from evals import runs
 from evals.models import Result, Run
 from projects import webhooks
-from projects.models import Delivery, Project, User
+from projects.models import AuditEntry, Delivery, Project, User
 from tests.conftest import Api
 from tests.evals import golden
 
@@ -107,6 +107,8 @@ def test_sending_a_batch_again_changes_nothing(project: Project, sk: Api, versio
         ([{"example": "k1\n"}], 422, "/results/1/example"),
         ([{"output": "x"}], 422, "/results/1"),
         (["k1"], 422, "/results/1"),
+        ([{"example": "k1", "score": 1.01}], 422, "/results/1/score"),
+        ([{"example": "k1", "checks": [{"name": "c", "passed": True, "score": -1}]}], 422, "/results/1/checks/0/score"),
         ([{"example": "k1"}] * 500, 422, "/results"),
     ],
 )
@@ -120,9 +122,11 @@ def test_one_bad_result_refuses_its_batch_with_the_place(
     assert not Result.objects.exists()
 
 
-def test_nan_is_not_json(project: Project, sk: Api, version: Any) -> None:
+@pytest.mark.parametrize("field", [b"latency_ms", b"score", b"cost_usd"])
+def test_nan_is_not_json(project: Project, sk: Api, version: Any, field: bytes) -> None:
     started = start(sk)
-    status, body = sk.post(f"{RUNS}/{started['id']}/results", b'{"results": [{"example": "k0", "latency_ms": NaN}]}')
+    body = b'{"results": [{"example": "k0", "' + field + b'": NaN}]}'
+    status, body = sk.post(f"{RUNS}/{started['id']}/results", body)
     assert (status, body["error"]["code"]) == (400, "malformed_json")
 
 
@@ -198,6 +202,83 @@ def test_a_run_judged_by_other_checks_is_no_baseline(
     assert start(sk, checks=strict)["baseline"] is None
     status, body = sk.post(RUNS, {"dataset": "golden", "candidate": "v", "checks": strict, "baseline": baseline["id"]})
     assert (status, body["error"]["details"][0]["path"]) == (422, "/baseline")
+
+
+def test_a_run_that_plans_repeats_is_complete_when_all_are_there(project: Project, sk: Api, version: Any) -> None:
+    started = start(sk, repeats=2)
+    path = f"{RUNS}/{started['id']}"
+    sk.post(f"{path}/results", {"results": answers(True, True, True, True)})
+    assert sk.post(f"{path}/finish")[1]["error"]["code"] == "incomplete"
+    sk.post(f"{path}/results", {"results": answers(True, repeat=1)})
+    told = sk.get(path)[1]
+    assert (told["missing"], told["answered"]) == (["k1", "k2", "k3"], {"k1": [0], "k2": [0], "k3": [0]})
+    sk.post(f"{path}/results", {"results": answers(True, False, True, True, repeat=1)[1:]})
+    body = sk.post(f"{path}/finish")[1]
+    assert (body["verdict"], body["counts"]["failed"]) == ("fail", 1)  # a tie is no majority
+    assert (body["flake"]["keys"], body["flake"]["rate"]) == (["k1"], 0.25)
+
+
+def test_what_was_flaky_before_is_asked_more_often_by_plan(project: Project, sk: Api, version: Any) -> None:
+    test_a_run_that_plans_repeats_is_complete_when_all_are_there(project, sk, version)
+    started = start(sk, flaky_repeats=3)
+    assert started["plan"] == {"repeats": 1, "flaky_repeats": 3, "flaky": ["k1"]}
+    path = f"{RUNS}/{started['id']}"
+    sk.post(f"{path}/results", {"results": answers(True, True, True, True)})
+    assert sk.get(path)[1]["missing"] == ["k1"]
+    for repeat in (1, 2):
+        sk.post(f"{path}/results", {"results": answers(True, True, repeat=repeat)[1:]})
+    assert sk.post(f"{path}/finish")[1]["verdict"] == "pass"
+
+
+def test_only_as_many_answers_are_compared_as_the_other_side_has(
+    project: Project, sk: Api, people: dict[str, User], version: Any
+) -> None:
+    """Asked once before and three times now, a steadier majority would look like progress by itself."""
+    before = run(sk, False, True, True, True)
+    runs.approve_baseline(Run.objects.get(pk=before["id"]), actor=people["engineer"])
+    started = start(sk, repeats=3)
+    path = f"{RUNS}/{started['id']}"
+    for repeat, first in ((0, False), (1, True), (2, True)):
+        sk.post(f"{path}/results", {"results": answers(first, True, True, True, repeat=repeat)})
+    body = sk.post(f"{path}/finish")[1]
+    assert (body["flips"]["fixed"], body["counts"]["still_fail"], body["flake"]["keys"]) == (0, 1, ["k0"])
+
+
+def test_scores_and_costs_reach_the_gate(project: Project, sk: Api, people: dict[str, User], version: Any) -> None:
+    def finished(score: float, cost: float, **fields: Any) -> dict[str, Any]:
+        started = start(sk, **fields)
+        said = [{**one, "passed": True, "score": score + n / 100, "cost_usd": cost, "latency_ms": 100 * (n + 1)}
+                for n, one in enumerate(answers(True, True, True, True))]  # fmt: skip
+        assert sk.post(f"{RUNS}/{started['id']}/results", {"results": said})[0] == 200
+        return sk.post(f"{RUNS}/{started['id']}/finish")[1]  # type: ignore[no-any-return]
+
+    runs.approve_baseline(Run.objects.get(pk=finished(0.8, 0.001)["id"]), actor=people["engineer"])
+    rules = {"score_margin": 0.05, "max_cost_increase": 0.1, "max_latency_p95_ms": 390}
+    body = finished(0.5, 0.002, rules=rules)
+    assert [(test["name"], test["met"]) for test in body["tests"][2:]] == [
+        ("not worse than the baseline", True), ("score not lower than the baseline's", False), ("latency", True),
+        ("cost", False),
+    ]  # fmt: skip
+    assert body["tests"][-1]["detail"] == "+100.0 % on 4 examples, at most 10\u00a0% more"
+
+
+def test_an_override_opens_the_gate_and_keeps_verdict_and_reason(
+    project: Project, sk: Api, token_of: Callable[[str], Api], version: Any
+) -> None:
+    failed = run(sk, False, True, True, True)
+    assert (failed["verdict"], failed["gate"], failed["override"]) == ("fail", "closed", None)
+    path, reason = f"{RUNS}/{failed['id']}/override", "The example is out of date, see ticket 7"
+    assert token_of("engineer").post(path, {"reason": reason})[0] == 403
+    assert sk.post(path, {"reason": reason})[0] == 403
+    lead = token_of("lead")
+    for empty in ("", " "):
+        assert lead.post(path, {"reason": empty})[1]["error"]["details"][0]["path"] == "/reason"
+    status, told = lead.post(path, {"reason": reason})
+    assert (status, told["verdict"], told["gate"], told["override"]["reason"]) == (200, "fail", "open", reason)
+    assert lead.post(path, {"reason": "again"})[1]["override"]["reason"] == reason
+    entry = AuditEntry.objects.get(action="run.overridden")
+    assert (entry.detail["verdict"], entry.detail["reason"]) == ("fail", reason)
+    assert lead.post(f"{RUNS}/{run(sk, True, True, True, True)['id']}/override", {"reason": "x"})[0] == 409
 
 
 def test_a_run_may_cover_one_split(project: Project, sk: Api, version: Any) -> None:

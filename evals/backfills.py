@@ -1,0 +1,78 @@
+"""Backfills: what one would take and cost before it starts, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Avg, Count, Min, Q
+
+from evals import judging, spending
+from evals.models import Judge, JudgeCall, JudgeJob
+
+# Characters of ordinary text for one token, and tokens of a reply before this version has given any.
+CHARACTERS_PER_TOKEN = 4
+REPLY_TOKENS = 150
+# So many of the items are read for the estimate; the rest is taken to be like them.
+READ = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a backfill of the newest ``count`` items comes to. Amounts in US dollars are None without a price.
+
+    ``likely`` is an estimate from the lengths of the texts; ``most`` is what can be reserved for it in all.
+    """
+
+    count: int
+    input_tokens: int
+    output_tokens: int
+    likely_usd: Decimal | None
+    most_usd: Decimal | None
+    left_usd: Decimal | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether what is likely fits under the caps of today."""
+        return self.left_usd is None or (self.likely_usd is not None and self.likely_usd <= self.left_usd)
+
+
+def preview(judge: Judge, limit: int) -> Preview:
+    """Count and cost of a backfill of at most ``limit`` items; reads up to 200 of them and starts nothing."""
+    waiting = judging.not_judged(judge)
+    count = waiting[:limit].count()
+    prompts = [judging.prompt_for(judge, item) for item in waiting[: min(limit, READ)]]
+    told = JudgeCall.objects.filter(judge=judge, output_tokens__isnull=False).aggregate(mean=Avg("output_tokens"))
+    reply = round(told["mean"] or REPLY_TOKENS)
+    scale = count / len(prompts) if prompts else 0.0
+    reads = round(sum(len(one.system) + len(one.user) for one in prompts) / CHARACTERS_PER_TOKEN * scale)
+    most = [spending.most_of(judge, one) for one in prompts]
+    caps = [cap.left_usd for cap in spending.caps(judge)]
+    return Preview(
+        count=count, input_tokens=reads, output_tokens=reply * count,
+        likely_usd=spending.cost_usd(judge, reads, reply * count) if count else Decimal(0),
+        most_usd=None if None in most else sum((one or Decimal(0) for one in most), Decimal(0)) * Decimal(str(scale)),
+        left_usd=min(caps) if caps else None,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the backfills of a version have come that still have something to do."""
+
+    done: int
+    total: int
+    since: datetime | None
+
+    @property
+    def share(self) -> float:
+        return self.done / self.total if self.total else 1.0
+
+
+def progress(judge: Judge) -> Progress | None:
+    """None where no backfill is under way; one query."""
+    found = JudgeJob.objects.filter(judge=judge, purpose=JudgeJob.Purpose.BACKFILL).aggregate(
+        total=Count("pk"), done=Count("pk", filter=Q(finished_at__isnull=False)), since=Min("created_at")
+    )
+    return Progress(**found) if found["done"] < found["total"] else None

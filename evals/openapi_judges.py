@@ -1,0 +1,63 @@
+"""What the published OpenAPI document says of judges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+
+from evals.judge_forms import MAX_BACKFILL
+
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_USD = {"type": "number", "nullable": True, "description": "US dollars; null where no price is known"}
+_WORKING = "Without it the version at work"
+_VERSION = {"type": "integer", "minimum": 1, "maximum": 999_999, "description": _WORKING}
+
+_JOB = {"type": "integer", "minimum": 1, "maximum": 2**53}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+JUDGE = _object(
+    judge=_TEXT, name=_TEXT, version=_COUNT, enabled={"type": "boolean"}, model=_TEXT, provider=_TEXT,
+    threshold={"type": "number"}, sample_rate={"type": "number"},
+    needs={**_TEXT, "nullable": True, "description": "What it lacks to work, e.g. needs a key: OPENAI_API_KEY"},
+    verdicts=_COUNT, flagged=_COUNT, waiting=_COUNT, failed=_COUNT,
+    last_verdict_at={**_TEXT, "format": "date-time", "nullable": True},
+)  # fmt: skip
+JOB = _object(
+    id=_COUNT, interaction_id=_TEXT, error=_TEXT, attempts=_COUNT,
+    finished_at={**_TEXT, "format": "date-time"},
+)  # fmt: skip
+LIST: dict[str, Any] = {
+    "request": None, "responses": {200: _object(results={"type": "array", "items": JUDGE})}, "tags": ["Judges"],
+}  # fmt: skip
+DEAD: dict[str, Any] = {
+    "request": None, "tags": ["Judges"],
+    "parameters": [OpenApiParameter("version", OpenApiTypes.INT, description=_WORKING)],
+    "responses": {200: _object(version=_COUNT, results={"type": "array", "items": JOB})},
+}  # fmt: skip
+REPLAY: dict[str, Any] = {
+    "request": {"application/json": _object(
+        version=_VERSION, jobs={"type": "array", "maxItems": 100, "items": _JOB},
+    )},
+    "responses": {200: _object(replayed=_COUNT)}, "tags": ["Judges"],
+}  # fmt: skip
+BACKFILL: dict[str, Any] = {
+    "request": {"application/json": {
+        **_object(limit={"type": "integer", "minimum": 1, "maximum": MAX_BACKFILL}, version=_VERSION,
+                  preview={"type": "boolean", "default": False}),
+        "required": ["limit"],
+    }},
+    "responses": {
+        200: _object(count=_COUNT, input_tokens=_COUNT, output_tokens=_COUNT, likely_usd=_USD, most_usd=_USD,
+                     left_usd={**_USD, "description": "What is left of the caps today; null without a cap"},
+                     needs={**_TEXT, "nullable": True}),
+        201: _object(started=_COUNT),
+    },
+    "tags": ["Judges"],
+}  # fmt: skip
