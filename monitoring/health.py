@@ -189,12 +189,13 @@ class Health:
         rate = now.rate
         known = rate.value is not None
         change = figures.change(Unit.SHARE, rate, before.rate, "down")
+        helped = f", with the scores of {now.judge.name}" if now.judge else ""
         few = f"{rate.n} of {now.drawn} random samples labelled"
         return Tile(
             label="Quality rate",
             href=failures(self.project, self.window),
             figure=figures.text(Unit.SHARE, rate.value) if known else "Too few labels",
-            detail=f"{figures.interval(Unit.SHARE, rate)}, n {rate.n:,}" if known else f"to tell: {few}",
+            detail=f"{figures.interval(Unit.SHARE, rate)}, n {rate.n:,}{helped}" if known else f"to tell: {few}",
             change=change,
             status="Falling" if change and change.kind == "bad" else "",
             status_kind="warn",

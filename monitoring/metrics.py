@@ -16,11 +16,10 @@ from typing import Any
 
 from django.db import connection
 
+from annotations.estimation import Z, wilson
 from monitoring.buckets import SCORE_DIMENSION, floor
 from monitoring.sketch import Sketch
 from projects.models import Project
-
-Z = 1.959963984540054  # of a two-sided 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +50,6 @@ class Sums:
 
 Sources = Mapping[str, Sums]  # by the metric of the bucket
 EMPTY = Sums()
-
-
-def wilson(hits: float, n: float) -> tuple[float, float]:
-    """The 95 % score interval of a proportion.
-
-    (p + z²/2n ± z sqrt(p (1 - p)/n + z²/4n²)) / (1 + z²/n): E. B. Wilson, "Probable inference, the law of
-    succession, and statistical inference", JASA 22 (1927), 209-212. Unlike p ± z sqrt(p (1 - p)/n) it stays inside
-    0 to 1 and is honest for small n and for no hits at all.
-    """
-    p, z2 = hits / n, Z * Z
-    centre = p + z2 / (2 * n)
-    reach = Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return max((centre - reach) / (1 + z2 / n), 0.0), min((centre + reach) / (1 + z2 / n), 1.0)
 
 
 def proportion(hits: float, n: int) -> Value:
@@ -136,9 +122,12 @@ def _refusal_rate(sums: Sources, seconds: float) -> Value:
     return proportion(sums["refusal"].total, max(sums["requests"].n, sums["refusal"].n))
 
 
-def _feedback_rate(sums: Sources, seconds: float) -> Value:
-    votes, requests = sums["thumbs"].n, sums["requests"].n
-    return Value(votes / requests if requests else None, None, None, requests)
+def _feedback_rate(source: str) -> Callable[[Sources, float], Value]:
+    def compute(sums: Sources, seconds: float) -> Value:
+        votes, requests = sums[source].n, sums["requests"].n
+        return Value(votes / requests if requests else None, None, None, requests)
+
+    return compute
 
 
 METRICS = {
@@ -158,7 +147,7 @@ METRICS = {
         Metric("output_tokens", "Output tokens", Unit.COUNT, ("output_tokens",), _total("output_tokens"), counts=True),
         Metric("thumbs_down_rate", "Thumbs-down", Unit.SHARE, ("thumbs",), _hit_rate("thumbs"), "up"),
         Metric("thumbs_up_rate", "Thumbs-up", Unit.SHARE, ("thumbs",), _hit_rate("thumbs", misses=True), "down"),
-        Metric("feedback_rate", "Votes per request", Unit.SHARE, ("thumbs", "requests"), _feedback_rate),
+        Metric("feedback_rate", "Votes per request", Unit.SHARE, ("thumbs", "requests"), _feedback_rate("thumbs")),
         Metric("refusal_rate", "Refusal", Unit.SHARE, ("refusal", "requests"), _refusal_rate, "up"),
         Metric("flag_rate", "Flagged", Unit.SHARE, ("flags",), _hit_rate("flags"), "up", only_by=SCORE_DIMENSION),
         Metric("labels_settled", "Labels settled", Unit.COUNT, ("labels",), _n("labels"), counts=True),
@@ -170,6 +159,7 @@ VOUCHED = {
     for metric in (
         replace(METRICS["thumbs_down_rate"], sources=("vouched",), compute=_hit_rate("vouched")),
         replace(METRICS["thumbs_up_rate"], sources=("vouched",), compute=_hit_rate("vouched", misses=True)),
+        replace(METRICS["feedback_rate"], sources=("vouched", "requests"), compute=_feedback_rate("vouched")),
     )
 }
 FOR_ALERTS = {**METRICS, **VOUCHED}

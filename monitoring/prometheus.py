@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from annotations.models import Task
 from evals.models import JudgeJob
+from feedback import unlinked
 from feedback.models import Inbox
 from monitoring.buckets import COARSE
 from monitoring.models import Alert, MetricBucket
@@ -45,10 +46,10 @@ Sample = tuple[Mapping[str, str], float]
 
 
 def exposition(project: Project) -> str:
-    """All families, in seven queries."""
+    """All families, in nine queries."""
     return "".join(
-        [*_inbox(project), *_tasks(project), *_deliveries(project), *_judging(project), *_alerts(project),
-         *_counters(project)]
+        [*_inbox(project), *_unlinked(project), *_tasks(project), *_deliveries(project), *_judging(project),
+         *_alerts(project), *_counters(project)]
     )  # fmt: skip
 
 
@@ -80,6 +81,12 @@ def _inbox(project: Project) -> Iterable[str]:
         ages.append((labels, row["age"].total_seconds() if row else 0))
     yield family("reviewhub_inbox_rows", "gauge", "New facts that a stage has yet to read.", sizes)
     yield family("reviewhub_inbox_oldest_seconds", "gauge", "How long the oldest of them has waited.", ages)
+
+
+def _unlinked(project: Project) -> Iterable[str]:
+    counts = unlinked.counts(project).items()
+    samples = [({"project": project.slug, "state": state}, count) for state, count in counts]
+    yield family("reviewhub_feedback_unlinked", "gauge", "Feedback whose interaction has not come.", samples)
 
 
 def _tasks(project: Project) -> Iterable[str]:

@@ -1,64 +1,46 @@
 """The share of good answers, estimated from people's labels of randomly drawn interactions.
 
-Only tasks that a random rule drew count: a queue of complaints says nothing about the rest. Each label weighs
-1 / p, the inverse of the probability with which its interaction was drawn.
+Only tasks that a random rule drew count: a queue of complaints says nothing about the rest. Each weighs 1 / p, the
+inverse of the probability with which its interaction was drawn. Those that nobody has labelled yet count as well: they
+are taken to be like the labelled ones of the same queue, because what was complained about is looked at sooner; the
+queue is where a task was labelled, or waits now. Within a random queue the order is chance alone. docs/statistics.md
+says what that assumes, and a simulation how well it holds (``tests/annotations/test_sample_order.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Q
 
-from annotations.models import Label, Task, Verdict
-from monitoring.metrics import Value, wilson
+from annotations import failure_modes
+from annotations.models import Label, Verdict
+from evals import quality_rate as evals_quality
+from evals.models import Judge
+from monitoring.metrics import Value
 from projects.models import Project
-
-LEAST_LABELS = 30  # below it no rate is shown at all
-
-
-def hajek(sample: Iterable[tuple[bool, float]]) -> Value:
-    """The weighted share of hits among ``(hit, probability of being drawn)``, with a 95 % interval.
-
-    The estimator is Hájek's ratio sum(w y) / sum(w), w = 1/p (J. Hájek, comment in Godambe and Sprott, Foundations
-    of Statistical Inference, 1971). The interval is Wilson's with Kish's effective number of observations
-    sum(w)² / sum(w²) (L. Kish, Survey Sampling, 1965, 11.2), which is n where all weights are equal. ``n`` is the
-    number of labels.
-    """
-    pairs = [(hit, 1 / p) for hit, p in sample]
-    weight = sum(w for _, w in pairs)
-    if not pairs or weight <= 0:
-        return Value(None, None, None, 0)
-    share = sum(w for hit, w in pairs if hit) / weight
-    effective = weight**2 / sum(w * w for _, w in pairs)
-    return Value(share, *wilson(share * effective, effective), len(pairs))
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """``rate`` is of passes among pass and fail; its value is None under LEAST_LABELS, its n is told all the same.
-    ``drawn`` are the sampled tasks of the stretch, labelled or not."""
+    """``rate`` is the share of passes; its value is None while there are too few labels, its n is told all the same.
+    ``drawn`` are the sampled interactions of the stretch, labelled or not; ``judge`` is the one whose scores made the
+    interval narrower, by the share ``saved``; None where labels spoke alone."""
 
     rate: Value
     drawn: int
+    judge: Judge | None = None
+    saved: float = 0.0
 
 
 def quality_rate(project: Project, since: datetime, until: datetime) -> Quality:
-    """The quality rate of the interactions that happened in a stretch of time; two queries."""
-    drawn = Task.objects.filter(
-        project=project, sampled=True, interaction__created_at__gte=since, interaction__created_at__lt=until
-    )
-    labelled = drawn.filter(
-        interaction__labels__superseded_at=None, interaction__labels__verdict__in=[Verdict.PASS, Verdict.FAIL]
-    ).values_list("interaction_id", "interaction__labels__verdict", "inclusion_p")
-    # An interaction may have been drawn into two queues; it counts once.
-    verdicts = {pk: (verdict == Verdict.PASS, p) for pk, verdict, p in labelled if p}
-    rate = hajek(verdicts.values())
-    if rate.n < LEAST_LABELS:
-        rate = replace(rate, value=None, low=None, high=None)
-    return Quality(rate, drawn.count())
+    """The quality rate of the interactions that happened in a stretch of time; at most four queries."""
+    told = evals_quality.quality_rate(project, since, until)
+    found = told.found.rate
+    ends = (found.value, found.low, found.high) if found.enough else (None, None, None)
+    helped = told.found.weight != 0
+    return Quality(Value(*ends, found.n), told.drawn, told.judge if helped else None, told.found.saved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +64,11 @@ def failures(project: Project, since: datetime, until: datetime) -> list[Failure
         interaction__created_at__gte=since - (until - since),
     )  # fmt: skip
     now = Q(interaction__created_at__gte=since)
-    rows = found.values("primary_category__slug", "primary_category__label").annotate(
+    rows = found.values(slug=failure_modes.counted_slug(), name=failure_modes.counted_label()).annotate(
         now=Count("pk", filter=now), before=Count("pk", filter=~now)
     )
     counted = [
-        Failures(row["primary_category__slug"] or "", row["primary_category__label"] or "No category", row["now"],
+        Failures(row["slug"] or "", row["name"] or "No category", row["now"],
                  row["before"])
         for row in rows
     ]  # fmt: skip
@@ -103,5 +85,5 @@ def failed_labels(
     if until:
         found = found.filter(interaction__created_at__lt=until)
     if category:
-        found = found.filter(primary_category__slug=category)
+        found = found.filter(failure_modes.counts_as(project, [category]))
     return list(found.select_related("interaction", "primary_category").order_by("-settled_at")[:limit])

@@ -19,14 +19,14 @@ from projects.templatetags import ui
 FILTERS: dict[str, dict[str, str]] = {
     "error_rate": {"status": "error"},
     "thumbs_down_rate": {"feedback": "negative"},
-    "refusal_rate": {"flagged": "refusal"},
+    "refusal_rate": {"flag": "refusal"},
 }
 
 
 def interactions(project: Project, window: Window, **wanted: str) -> str:
     """The address of the list of interactions of a window, with those of these filters that the list has."""
     form = "%Y-%m-%dT%H:%M:%SZ"
-    known = {name: value for name, value in wanted.items() if name in filters.EXACT or name in filters.OTHERS}
+    known = {name: value for name, value in wanted.items() if name in filters.names()}
     query = {**known, "since": window.since.strftime(form), "until": window.until.strftime(form)}
     return f"{reverse('feedback:interaction-list', args=[project.slug])}?{urlencode(query)}"
 

@@ -50,7 +50,7 @@ def failure_list(request: ProjectRequest) -> HttpResponse:
     context = {
         "section": "health",
         "labels": quality.failed_labels(request.project, window.since, window.until, category=category),
-        "modes": request.project.failure_modes.all(),
+        "modes": request.project.failure_modes.filter(counts_as=None),
         "category": category,
         "since": request.GET.get("since", ""),
         "until": request.GET.get("until", ""),

@@ -13,12 +13,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from annotations.estimation import wilson
 from annotations.models import Label, Queue, Task
 from feedback.models import Interaction
 from monitoring import quality
-from monitoring.metrics import wilson
 from monitoring.models import Alert, AlertRule
-from monitoring.quality import hajek
 from projects.models import Project
 from tests.monitoring.test_buckets import interaction, measure, vote
 
@@ -187,24 +186,6 @@ def test_the_page_costs_the_same_for_twice_the_data(browser_of: Callable[[str], 
 # Quality
 
 
-def test_equal_weights_give_the_plain_rate_with_a_wilson_interval() -> None:
-    value = hajek([(number < 87, 0.02) for number in range(100)])
-    assert (value.value, value.n) == (pytest.approx(0.87), 100)
-    assert (value.low, value.high) == pytest.approx(wilson(87, 100))
-
-
-def test_a_label_drawn_with_a_tenth_of_the_probability_weighs_ten_times_as_much() -> None:
-    value = hajek([(True, 1.0)] * 10 + [(False, 0.1)])
-    assert value.value == pytest.approx(0.5)
-    even = wilson(5.5, 11)
-    assert value.low is not None
-    assert value.low < even[0], "unequal weights make it less certain"
-
-
-def test_of_nothing_no_quality_is_claimed() -> None:
-    assert hajek([]).value is None
-
-
 def test_only_random_samples_with_a_current_label_count_towards_quality(project: Project) -> None:
     for number in range(40):
         one = interaction(project, number, NOW - HOUR)
@@ -220,6 +201,40 @@ def test_only_random_samples_with_a_current_label_count_towards_quality(project:
     label(changed, "fail", superseded_at=NOW)
     found = quality.quality_rate(project, NOW - 24 * HOUR, NOW)
     assert (found.rate.value, found.rate.n, found.drawn) == (pytest.approx(0.75), 40, 42)
+
+
+def test_labels_weigh_by_the_inverse_of_their_probability(project: Project) -> None:
+    for number in range(60):
+        one = interaction(project, number, NOW - HOUR)
+        task(one, p=0.5 if number < 40 else 0.05)
+        label(one, "pass" if number < 40 else "fail")
+    rate = quality.quality_rate(project, NOW - 24 * HOUR, NOW).rate
+    assert (rate.value, rate.n) == (pytest.approx(80 / (80 + 400)), 60)
+
+
+def test_labelling_complaints_first_does_not_lower_the_quality_rate(project: Project) -> None:
+    """40 of 200 sampled answers were complained about: all of them are labelled, of the others a quarter."""
+    for number in range(200):
+        one = interaction(project, number, NOW - HOUR)
+        task(one, queue="negative-feedback" if number < 40 else "random-sample")
+        if number < 40:
+            label(one, "fail" if number < 30 else "pass")
+        elif number < 80:
+            label(one, "fail" if number < 42 else "pass")
+    found = quality.quality_rate(project, NOW - 24 * HOUR, NOW)
+    assert (found.rate.value, found.rate.n, found.drawn) == (pytest.approx(0.2 * 0.25 + 0.8 * 0.95), 80, 200)
+
+
+def test_an_interaction_that_was_drawn_into_two_queues_counts_once(project: Project) -> None:
+    for number in range(40):
+        one = interaction(project, number, NOW - HOUR)
+        first = task(one)
+        if number < 10:
+            Task.objects.filter(pk=first.pk).update(state="done", done_at=NOW)
+            task(one, queue="flagged")
+        label(one, "fail" if number < 10 else "pass")
+    found = quality.quality_rate(project, NOW - 24 * HOUR, NOW)
+    assert (found.rate.value, found.rate.n, found.drawn) == (pytest.approx(0.75), 40, 40)
 
 
 def test_under_thirty_labels_no_rate_is_shown(browser_of: Callable[[str], Client], project: Project) -> None:

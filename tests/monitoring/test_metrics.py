@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from annotations.estimation import wilson
 from feedback.services import record_feedback, record_score
 from monitoring import metrics
 from monitoring.metrics import FOR_ALERTS, METRICS, Value, Window
@@ -23,26 +24,6 @@ def over(project: Project, name: str, window: Window = DAY) -> Value:
     return metrics.value_over(project, METRICS[name], window)
 
 
-@pytest.mark.parametrize(
-    ("hits", "n", "low", "high"),
-    [
-        # Newcombe, "Two-sided confidence intervals for the single proportion", Stat. Med. 17 (1998), table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0000, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilson_intervals_are_those_of_the_literature(hits: int, n: int, low: float, high: float) -> None:
-    assert metrics.wilson(hits, n) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_all_hits_reach_up_to_one() -> None:
-    low, high = metrics.wilson(10, 10)
-    assert high == pytest.approx(1.0)
-    assert low == pytest.approx(1 - 0.2775, abs=1e-4)
-
-
 def test_rates_have_an_interval_and_an_n(project: Project) -> None:
     for number in range(20):
         failed: dict[str, Any] = {"status": "error", "error": {"type": "x"}, "output": None} if number == 0 else {}
@@ -51,7 +32,7 @@ def test_rates_have_an_interval_and_an_n(project: Project) -> None:
     measure()
     rate = over(project, "error_rate")
     assert (rate.value, rate.n) == (0.05, 20)
-    assert (rate.low, rate.high) == pytest.approx(metrics.wilson(1, 20))
+    assert (rate.low, rate.high) == pytest.approx(wilson(1, 20))
     down, up = over(project, "thumbs_down_rate"), over(project, "thumbs_up_rate")
     assert (down.value, down.n, up.value) == (1.0, 1, 0.0)
     assert over(project, "feedback_rate").value == 0.05
@@ -132,7 +113,7 @@ def test_the_api_gives_points_with_value_interval_and_n(project: Project, sk: Ap
     assert [point["start"] for point in body["points"]] == [
         f"2026-11-20T{hour}:00:00Z" for hour in ("00", "06", "12", "18")
     ]
-    low, high = metrics.wilson(1, 2)
+    low, high = wilson(1, 2)
     assert body["points"][2] == {"start": "2026-11-20T12:00:00Z", "value": 0.5, "low": low, "high": high, "n": 2}
     assert body["points"][0] == {"start": "2026-11-20T00:00:00Z", "value": None, "low": None, "high": None, "n": 0}
 
