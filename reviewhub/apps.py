@@ -12,3 +12,4 @@ class ReviewhubConfig(AppConfig):
         celery.app.set_current()
         celery.app.set_default()
         django_checks.register(checks.database_keeps_its_word, django_checks.Tags.database)
+        django_checks.register(checks.proxies_are_named, django_checks.Tags.security, deploy=True)

@@ -89,16 +89,26 @@ def parser() -> argparse.ArgumentParser:
     bootstrap.add_argument("--password-env", metavar="VAR", help="take new users' password from this variable")
     bootstrap.add_argument("--json", action="store_true", help="print one JSON object")
 
-    load = commands.add_parser("import", help="read a file of interactions into a project")
-    load.add_argument("file", metavar="FILE")
-    load.add_argument("--format", default="reviewhub", help="default: reviewhub, JSON lines as the API takes them")
+    load = commands.add_parser("import", help="read files of interactions, or another product's export")
+    load.add_argument(
+        "files", nargs="+", metavar="FILE", help="a file, or a folder of them; an export's files together"
+    )
+    load.add_argument(
+        "--format", default="reviewhub",
+        help="reviewhub (default), langfuse, langsmith, phoenix, opik, openinference; an unknown name lists all",
+    )  # fmt: skip
     load.add_argument("--project", required=True, metavar="SLUG")
+    load.add_argument("--dry-run", action="store_true", help="check and count, store nothing")
     load.add_argument("--json", action="store_true", help="print the counts as one JSON object")
 
     export = commands.add_parser("export", help="write a frozen version of a golden dataset")
     export.add_argument("dataset", metavar="DATASET@VERSION", help="a number or `latest`: billing@3, billing@latest")
     export.add_argument("--format", default="jsonl", help="default: %(default)s; an unknown name lists what there is")
     export.add_argument("--output", "-o", metavar="PATH", help="default: named after the dataset; - is standard output")
+    for name in ("split", "tag", "category"):
+        export.add_argument(f"--{name}", default="", help=f"only examples of this {name}")
+    export.add_argument("--zip", action="store_true", help="pack the file together with its manifest")
+    export.add_argument("--manifest", action="store_true", help="print only the manifest: counts, filters, checksums")
     export.add_argument("--project", metavar="SLUG", help="needed only if several projects have such a dataset")
 
     commands.add_parser("eval", help="answer a golden dataset and compare with a baseline; `reviewhub eval --help`")

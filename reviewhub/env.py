@@ -5,6 +5,7 @@ error must never silently become a default.
 """
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -51,6 +52,17 @@ def integer(name: str, default: int, low: int, high: int) -> int:
 def words(name: str) -> list[str]:
     """Comma-separated words without blanks."""
     return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Comma-separated addresses or networks, ``10.0.0.0/8,::1``; one with bits beyond its mask is refused."""
+    found = []
+    for word in words(name):
+        try:
+            found.append(ip_network(word))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} must list addresses or networks such as 10.0.0.0/8: {error}") from None
+    return found
 
 
 def database(url: str) -> dict[str, object]:

@@ -43,6 +43,8 @@ SECRETS_KEYRING = env.text("REVIEWHUB_SECRETS_KEY") or (
 )
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]", ".localhost"]
 OUTBOUND_ALLOW = env.words("REVIEWHUB_OUTBOUND_ALLOW")
+# Proxies whose X-Forwarded-For is believed; see projects.addresses.
+TRUSTED_PROXIES = env.networks("REVIEWHUB_TRUSTED_PROXIES")
 # The site's own address in e-mails and webhooks.
 PUBLIC_URL = (env.text("REVIEWHUB_URL") or f"http://127.0.0.1:{PORT}").rstrip("/")
 
@@ -74,6 +76,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "reviewhub.middleware.DatabaseAway",
+    "reviewhub.middleware.Machines",  # addresses of programs end here; what follows is for pages
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "reviewhub.middleware.Headers",
@@ -117,6 +120,7 @@ if EMBEDDED_DATABASE:
 DATABASES = {
     "default": {
         **env.database(DATABASE_URL),
+        "ENGINE": "reviewhub.postgresql",
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
         "DISABLE_SERVER_SIDE_CURSORS": False,
@@ -191,6 +195,7 @@ STORAGES = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["projects.auth.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["projects.auth.DenyAll"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "projects.negotiation.Negotiation",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["projects.strictjson.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -206,6 +211,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "projects.openapi.add_refusals",
+    ],
 }
 
 # Secure transport is the proxy's business; where it says so, cookies are bound to it.
@@ -237,6 +246,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+TELEMETRY_DAYS = env.integer("TELEMETRY_DAYS", 7, 0, 3650)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 17 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 

@@ -2,13 +2,15 @@
 
 from django.urls import include, path
 
+from annotations.views import keys
 from reviewhub import views
 
 urlpatterns = [
+    path("", include("feedback.urls")),  # first, and its API before its pages: the busiest addresses
     path("", views.home, name="home"),
     path("p/<slug:project>/", views.project_home, name="project-home"),
+    path("account/keys/", keys.account_keys, name="account-keys"),  # no app's: the account page names it
     path("", include("projects.urls")),
-    path("", include("feedback.urls")),
     path("", include("annotations.urls")),
     path("", include("evals.urls")),
     path("", include("monitoring.urls")),

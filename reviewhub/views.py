@@ -16,6 +16,7 @@ from projects import openapi  # noqa: F401  # registers the ways to sign in, for
 from projects.access import ProjectRequest, Right, may, project_view
 from projects.errors import error_body
 from projects.models import Membership
+from reviewhub.middleware import for_machine
 
 schema = login_not_required(SpectacularAPIView.as_view())
 _migrated = False
@@ -58,7 +59,7 @@ def project_home(request: ProjectRequest) -> HttpResponse:
 
 
 def _wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith(("/api/", "/v1/"))
+    return for_machine(request)
 
 
 @login_not_required

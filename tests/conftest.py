@@ -16,6 +16,15 @@ from tests.factories import ProjectFactory, UserFactory
 pytest_plugins = ["tests.fakes.fixtures"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--nightly", action="store_true", help="run the tests that take many minutes as well")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("nightly") and not item.config.getoption("--nightly"):
+        pytest.skip("takes many minutes: runs with --nightly")
+
+
 @pytest.fixture(autouse=True)
 def _fresh_key_cache() -> Iterator[None]:
     keys.forget()

@@ -23,6 +23,7 @@ SIGNED_IN = {
     "home",
     "projects:sign-out",
     "projects:account",
+    "account-keys",
     "projects:account-theme",
     "projects:account-password",
     "projects:token-revoke",
@@ -30,6 +31,7 @@ SIGNED_IN = {
     "projects:project-new",
     "feedback:sample-chat",
     "feedback:sample-chat-say",
+    "feedback:sample-chat-received",
 }
 # Machine doors that check their callers themselves, with the test that shows it.
 OWN_CHECKS: dict[str, str] = {

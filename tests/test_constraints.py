@@ -12,9 +12,45 @@ from django.apps import apps
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from annotations.models import Annotation, Claim, FailureMode, Label, Queue, Rubric, Task, TriageRule
-from evals.models import Dataset, DatasetVersion, DetectorSetting, Example, Judge, JudgeJob, Result, Run
-from feedback.models import Feedback, Inbox, Interaction, Score, Span, TelemetrySpan, TelemetryTrace
+from annotations.models import (
+    Adjudication,
+    Annotation,
+    Audit,
+    AuditItem,
+    Backfill,
+    Claim,
+    Cluster,
+    ClusterMember,
+    FailureMode,
+    Label,
+    NoteGroup,
+    Question,
+    Queue,
+    QueueMember,
+    Rubric,
+    StratumRate,
+    Task,
+    TriageRevision,
+    TriageRule,
+    Turn,
+)
+from evals.models import (
+    Dataset,
+    DatasetVersion,
+    DetectorSetting,
+    Example,
+    Judge,
+    JudgeBudget,
+    JudgeCall,
+    JudgeJob,
+    ProviderState,
+    Replay,
+    ReplayAttempt,
+    Result,
+    Run,
+    Spend,
+)
+from feedback.models import Feedback, Inbox, Interaction, SavedView, Score, Span, TelemetryChunk, TelemetryTrace
 from monitoring.models import Alert, AlertRule, MetricBucket
 from projects import audit, services
 from projects.models import (
@@ -84,11 +120,25 @@ VALID: dict[str, tuple[type[models.Model], Callable[[World], dict[str, Any]]]] =
     ),
     "inbox": (Inbox, lambda w: {"stage": "triage", "kind": "score", "project_id": w.project.pk, "object_id": 1}),
     "trace": (TelemetryTrace, lambda w: {"project": w.project, "trace_id": "t"}),
-    "telemetry_span": (TelemetrySpan, lambda w: {"trace": w.trace, "span_id": "s", "rank": "r", "body": {}}),
+    "telemetry_chunk": (TelemetryChunk, lambda w: {"trace": w.trace, "digest": b"d", "body": "[]"}),
+    "view": (SavedView, lambda w: {"project": w.project, "owner": w.user, "name": "v"}),
     "queue": (Queue, lambda w: {"project": w.project, "slug": "q", "name": "Q"}),
     "rule": (
         TriageRule, lambda w: {"project": w.project, "queue": w.queue, "slug": "r", "name": "R", "condition": {}}
     ),
+    "member": (QueueMember, lambda w: {"queue": w.queue, "user": w.user}),
+    "rule_revision": (
+        TriageRevision, lambda w: {"project": w.project, "rule": w.rule, "version": 1, "snapshot": {}}
+    ),
+    "queue_revision": (
+        TriageRevision, lambda w: {"project": w.project, "queue": w.queue, "version": 1, "snapshot": {}}
+    ),
+    "stratum": (StratumRate, lambda w: {"rule": w.rule, "stratum": "s", "rate": 0.5}),
+    "backfill": (
+        Backfill, lambda w: {"project": w.project, "rule": w.rule, "rule_version": 1, "newest": 1, "total": 1}
+    ),
+    "cluster": (Cluster, lambda w: {"project": w.project, "head": w.interaction, "title": "t"}),
+    "clustermember": (ClusterMember, lambda w: {"cluster": w.cluster, "interaction": w.interaction}),
     "task": (
         Task,
         lambda w: {
@@ -96,6 +146,7 @@ VALID: dict[str, tuple[type[models.Model], Callable[[World], dict[str, Any]]]] =
         },
     ),
     "claim": (Claim, lambda w: {"task": w.task, "reviewer": w.user, "expires_at": NOW}),
+    "turn": (Turn, lambda w: {"reviewer": w.user, "queue": w.queue}),
     "mode": (FailureMode, lambda w: {"project": w.project, "slug": "m", "label": "M", "digit": "z"}),
     "rubric": (Rubric, lambda w: {"project": w.project, "version": 99, "snapshot": []}),
     "annotation": (
@@ -112,6 +163,29 @@ VALID: dict[str, tuple[type[models.Model], Callable[[World], dict[str, Any]]]] =
             "rubric_version": 1,
         },
     ),
+    "adjudication": (
+        Adjudication,
+        lambda w: {
+            "task": w.task, "adjudicator": w.user, "label": w.label, "cause": "edge_case", "reason": "Both can be read"
+        },
+    ),
+    "question": (Question, lambda w: {"task": w.task, "asked_by": w.user, "text": "Which fee?"}),
+    "note_group": (NoteGroup, lambda w: {"project": w.project, "name": "n"}),
+    "audit": (
+        Audit,
+        lambda w: {
+            "project": w.project, "queue": w.queue, "name": "a", "since": NOW - timedelta(7), "until": NOW, "size": 40,
+            "seed": "s",
+        },
+    ),
+    "audit_item": (AuditItem, lambda w: {"audit": w.audit, "interaction": w.interaction, "inclusion_p": 0.1}),
+    "check": (
+        Task,
+        lambda w: {
+            "project": w.project, "queue": w.queue, "interaction": w.interaction, "lane": "calibration",
+            "due_at": NOW, "purpose": "gold", "known": w.label, "assigned_to": w.user,
+        },
+    ),
     "setting": (DetectorSetting, lambda w: {"project": w.project, "detector": "d"}),
     "judge": (
         Judge,
@@ -120,11 +194,23 @@ VALID: dict[str, tuple[type[models.Model], Callable[[World], dict[str, Any]]]] =
         },
     ),
     "job": (JudgeJob, lambda w: {"project": w.project, "judge": w.judge, "interaction": w.interaction}),
+    "judge_budget": (JudgeBudget, lambda w: {"project": w.project}),
+    "spend": (Spend, lambda w: {"project": w.project, "period": "day", "starts": NOW.date()}),
+    "judge_call": (JudgeCall, lambda w: {"judge": w.judge, "job": w.job, "fence": 1, "day": NOW.date()}),
+    "provider_state": (ProviderState, lambda w: {"key": "environment:openai"}),
     "dataset": (Dataset, lambda w: {"project": w.project, "slug": "d", "name": "D"}),
     "version": (DatasetVersion, lambda w: {"dataset": w.dataset, "number": 1}),
     "example": (Example, lambda w: {"version": w.version, "key": "e", "split": "dev", "input": {}, "expected": {}}),
     "run": (Run, lambda w: {"project": w.project, "version": w.version, "candidate": "c"}),
     "result": (Result, lambda w: {"run": w.run, "example_key": "e", "passed": True, "fingerprint": b"f"}),
+    "replay": (
+        Replay,
+        lambda w: {
+            "project": w.project, "interaction": w.interaction, "provider": "openai", "model": "m", "request": {},
+            "times": 1,
+        },
+    ),
+    "attempt": (ReplayAttempt, lambda w: {"replay": w.replay, "number": 1}),
     "bucket": (MetricBucket, lambda w: {"project": w.project, "metric": "m", "width": 300, "start": NOW}),
     "alertrule": (
         AlertRule,
@@ -157,6 +243,7 @@ def new(name: str, **changes: Any) -> Callable[[World], object]:
 
 VIOLATIONS: dict[str, Callable[[World], object]] = {
     "user_email_lower_case": lambda w: User.objects.create(email="Upper@example.com"),
+    "project_token_policy_known": lambda w: Project.objects.create(slug="p", token_policy="maybe"),
     "membership_once_per_project": again("membership"),
     "membership_role_known": new("membership", role="owner"),
     "apikey_kind_known": new("key", kind="xx"),
@@ -184,13 +271,32 @@ VIOLATIONS: dict[str, Callable[[World], object]] = {
     "inbox_stage_known": new("inbox", stage="odd"),
     "inbox_kind_known": new("inbox", kind="odd"),
     "trace_once": again("trace"),
-    "telemetry_span_once": again("telemetry_span"),
+    "telemetry_chunk_once": again("telemetry_chunk"),
+    "view_name_once": again("view"),
     "queue_slug_once": again("queue"),
     "queue_overlap_range": new("queue", overlap=0),
     "queue_sla_ordered": new("queue", sla_min_hours=5, sla_max_hours=4),
     "queue_kind_known": new("queue", kind="odd"),
     "rule_slug_once": again("rule"),
     "rule_rate_is_share": new("rule", rate=1.5),
+    "rule_queue_iff_it_routes": new("rule", queue=None),
+    "rule_cap_iff_it_caps": new("rule", cap=50),
+    "rule_severity_is_share": new("rule", severity=2),
+    "rule_sampling_known": new("rule", sampling="odd"),
+    "rule_strata_iff_stratified": new("rule", sampling="stratified", strata="model"),
+    "queue_admission_is_share": new("queue", admission_p=0),
+    "queue_capacity_positive": new("queue", capacity_per_day=0),
+    "queue_no_fallback_to_itself": lambda w: Queue.objects.filter(pk=w.queue.pk).update(fallback=w.queue),
+    "queue_member_once": again("member"),
+    "revision_of_rule_once": again("rule_revision"),
+    "revision_of_queue_once": again("queue_revision"),
+    "revision_of_one_thing": new("rule_revision", rule=None),
+    "stratum_once_per_rule": again("stratum"),
+    "backfill_one_running_per_rule": again("backfill"),
+    "backfill_state_known": new("backfill", state="somehow", ended_at=NOW),
+    "backfill_ended_iff_not_running": new("backfill", state="done"),
+    "stratum_rate_is_share": new("stratum", rate=0),
+    "cluster_similarity_is_share": new("clustermember", similarity=2),
     "task_once_per_queue": again("task", state="done", done_at=NOW),
     "task_one_open": lambda w: Task.objects.create(
         project=w.project,
@@ -204,9 +310,41 @@ VIOLATIONS: dict[str, Callable[[World], object]] = {
     "task_score_range": new("task", score=101),
     "task_sampled_with_p": new("task", sampled=True),
     "task_state_known": new("task", state="odd", done_at=NOW),
+    "task_lane_known": new("task", lane="odd"),
+    "task_admission_is_share": new("task", admission_p=0),
+    "task_escalated_with_time": new("task", lane="escalated"),
+    "claim_snoozed_with_time": new("claim", state="snoozed", ended_at=NOW),
     "claim_once_per_reviewer": again("claim"),
     "claim_ended_iff_not_leased": new("claim", state="submitted"),
     "claim_state_known": new("claim", state="odd", ended_at=NOW),
+    "turn_once_per_queue": again("turn"),
+    "task_one_check_open": again("check"),
+    "task_purpose_says_what_it_is_held_against": new("task", purpose="gold"),
+    "queue_checks_are_shares": new("queue", gold_share=0.6),
+    "queue_calibration_is_share": new("queue", calibration_share=0.6),
+    "queue_phase_known": new("queue", phase="odd"),
+    "mode_merged_is_retired": lambda w: FailureMode.objects.create(
+        project=w.project, slug="n", label="N", merged_into=w.mode
+    ),
+    "mode_not_merged_into_itself": lambda w: FailureMode.objects.filter(pk=w.mode.pk).update(
+        merged_into=w.mode, retired_at=NOW
+    ),
+    "mode_in_use_counts_as_itself": lambda w: FailureMode.objects.create(
+        project=w.project, slug="n", label="N", counts_as=w.mode
+    ),
+    "annotation_reveal_known": new("annotation", reveal="odd"),
+    "adjudication_cause_known": new("adjudication", cause="odd"),
+    "adjudication_has_reason": new("adjudication", reason=""),
+    "question_one_open": again("question"),
+    "question_says_something": new("question", text=""),
+    "note_group_name_once": again("note_group"),
+    "audit_period_ordered": new("audit", until=NOW - timedelta(8)),
+    "audit_size_positive": new("audit", size=0),
+    "audit_signed_by_somebody": new("audit", signed_at=NOW),
+    "audit_signed_with_figures": new("audit", result={}),
+    "audit_allocation_known": new("audit", allocation="by feeling"),
+    "audit_item_once": again("audit_item"),
+    "audit_item_p_is_probability": new("audit_item", inclusion_p=0),
     "mode_slug_once": again("mode", digit=""),
     "mode_key_once": again("mode", slug="other"),
     "mode_severity_range": new("mode", default_severity=5),
@@ -225,6 +363,15 @@ VIOLATIONS: dict[str, Callable[[World], object]] = {
     "judge_threshold_range": new("judge", threshold=2),
     "judgejob_once": again("job"),
     "judgejob_outcome_iff_finished": new("job", error="x"),
+    "judge_limits_make_sense": new("judge", at_once=0),
+    "judgebudget_not_negative": new("judge_budget", day_cap_usd=-1),
+    "spend_once": again("spend"),
+    "spend_not_negative": new("spend", reserved_usd=-1),
+    "judgecall_once": again("judge_call"),
+    "judgecall_open_iff_not_ended": new("judge_call", state="settled"),
+    "judgecall_unknown_is_reserved": new(
+        "judge_call", state="unknown", ended_at=NOW, reserved_usd=1, unknown_usd=2, settled_usd=0
+    ),
     "dataset_slug_once": again("dataset"),
     "version_number_once": again("version", frozen_at=NOW, checksum="x", count=0),
     "version_one_draft": again("version", number=2),
@@ -235,6 +382,12 @@ VIOLATIONS: dict[str, Callable[[World], object]] = {
     "run_baseline_is_finished": new("run", approved_at=NOW),
     "result_once": again("result"),
     "result_judged_or_error": new("result", passed=None),
+    "result_score_is_share": new("result", score=float("nan")),
+    "run_override_has_reason": new("run", overridden_at=NOW),
+    "replay_times_bounded": new("replay", times=0),
+    "replayattempt_once": again("attempt"),
+    "replayattempt_says_when_finished": new("attempt", output="x"),
+    "replayattempt_judged_has_answer": new("attempt", finished_at=NOW, fails=True, error="HTTP 500"),
     "bucket_once": again("bucket"),
     "bucket_counts_positive": new("bucket", n=-1),
     "alertrule_name_once": again("alertrule"),

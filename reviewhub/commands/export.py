@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.core.exceptions import ValidationError
 
-from evals import export
+from evals import export, packing
 from evals.models import Dataset, DatasetVersion
 from projects.errors import ApiError
 
@@ -17,18 +17,25 @@ def handle(arguments: argparse.Namespace) -> int:
     try:
         version = find(arguments.dataset, project=arguments.project)
         chosen = export.format_named(arguments.format)
+        source = export.source_of(version, vars(arguments))
     except ApiError as error:
         raise ValidationError(error.message) from error
+    if arguments.manifest:
+        sys.stdout.buffer.write(packing.dumped(packing.manifest(source, chosen)))
+        return 0
     if arguments.output == "-":
-        sys.stdout.buffer.writelines(chosen.write(version))
+        sys.stdout.buffer.writelines(packing.stream(source, chosen, bundle=arguments.zip))
         sys.stdout.buffer.flush()
         return 0
-    target = Path(arguments.output or export.filename(version, chosen))
+    target = Path(arguments.output or packing.filename(source, chosen, bundle=arguments.zip))
     partial = target.with_name(f"{target.name}.partial")  # half a golden set must not look like a whole one
     with partial.open("wb") as handle:
-        handle.writelines(chosen.write(version))
+        handle.writelines(packing.stream(source, chosen, bundle=arguments.zip))
     partial.replace(target)
-    print(f"Wrote {target}: {version}, {version.count} examples, sha256 {version.checksum}", file=sys.stderr)
+    read, skipped = sum(source.splits_read.values()), sum(source.skipped.values())
+    print(f"Wrote {target}: {version}, {read - skipped} examples, sha256 {version.checksum}", file=sys.stderr)
+    for why, count in sorted(source.skipped.items()):
+        print(f"  left out: {count} ({why})", file=sys.stderr)
     return 0
 
 

@@ -7,13 +7,18 @@ import logging
 import threading
 import time
 import warnings
+from datetime import timedelta
 
 from celery import beat
 from celery.exceptions import SecurityWarning
+from django.apps import apps
+from django.db import close_old_connections
 
 from reviewhub.celery import app
 from reviewhub.runner.preflight import preflight
 
+WATCH_SECONDS = 2.0
+PATIENCE = timedelta(seconds=8)  # longer than the sweepers take to find what a lost message left behind
 log = logging.getLogger("reviewhub.clock")
 
 
@@ -24,6 +29,7 @@ def handle(arguments: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     if not arguments.no_beat:
         threading.Thread(target=_keep_time, name="clock", daemon=True).start()
+        threading.Thread(target=_keep_watch, name="watch", daemon=True).start()
     words = ["worker", "-P", "threads", "-c", str(arguments.threads), "--loglevel", "WARNING"]
     app.worker_main([*words, "--without-gossip", "--without-mingle"])
     return 0
@@ -43,3 +49,24 @@ def _keep_time() -> None:
         except Exception:  # the sweepers are what makes a lost message harmless: never without them
             log.exception("the clock stopped; starting it again in 5 s")
             time.sleep(5)
+
+
+def _keep_watch() -> None:
+    """Reads new facts without any message once they have waited too long: the broker is away, and the clock with it.
+
+    Harmless at any time, because each fact is read exactly once whoever reads it.
+    """
+    while not apps.ready:  # Celery loads Django as it starts
+        time.sleep(WATCH_SECONDS)
+    from feedback import inbox
+    from feedback.models import Inbox
+
+    while True:
+        time.sleep(WATCH_SECONDS)
+        close_old_connections()
+        for stage in Inbox.Stage:
+            try:
+                if inbox.waits(stage, PATIENCE):
+                    app.tasks[f"inbox.{stage}"]()
+            except Exception:  # the database may be away too; it is asked again
+                log.exception("the watch could not read the stage %s", stage)

@@ -62,6 +62,8 @@ def text(url: str, shown: Shown) -> str:
     lines += [f"  {user['role']:<9} {user['email']:<{width}}  {user['password']}" for user in shown.users]
     lines += [
         "",
+        f"Ask, vote and follow the vote in the sample chat: {url}/sample-chat/",
+        "",
         f"Secret key       {shown.secret_key}",
         f"Publishable key  {shown.publishable_key}",
         "",

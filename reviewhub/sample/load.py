@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from django.db import transaction
-from django.db.models import F
 
 from annotations import triage
-from annotations.models import Task, TriageRule
+from annotations.models import Task
 from evals import analysis
 from evals.models import DetectorSetting, Judge, JudgeJob
 from feedback import inbox, services
@@ -18,7 +17,7 @@ from feedback.models import Inbox, Interaction, Score
 from monitoring import buckets
 from projects import services as projects
 from projects.models import Project
-from reviewhub.sample import golden, people, reviews, watch
+from reviewhub.sample import golden, people, reviews, routing, watch
 from reviewhub.sample.content import read
 from reviewhub.sample.generate import SEED, Traffic, generate
 from reviewhub.sample.people import SAMPLE_USERS, Team
@@ -32,6 +31,7 @@ BATCH = 500
 ALL_AT_ONCE = 20_000
 # The default of 2 % until the lead wanted to see what prompt 14 would do, a week ahead of it.
 SAMPLE_RATES = (0.02, 0.15)
+MONTH = timedelta(days=30)
 CLOSER_LOOK = timedelta(days=-14)
 # The assistants answer in their own words; at the default of 0.4 one good answer in ten would be flagged.
 GROUNDEDNESS = 0.14
@@ -63,11 +63,16 @@ def load(now: datetime | None = None, *, seed: int = SEED, passwords: dict[str, 
     people.join(project, team)
     judge = _settings(project, now)
     traffic = generate(now, seed=seed)
-    for part, rate in zip(traffic.split(now + CLOSER_LOOK), SAMPLE_RATES, strict=True):
-        TriageRule.objects.filter(project=project, slug="random-sample").update(rate=rate, version=F("version") + 1)
+    start, middle = now - MONTH, now + CLOSER_LOOK
+    routing.set_up(project, team, start)
+    stretches = zip(traffic.split(middle), (start, middle), (middle, now), SAMPLE_RATES, strict=True)
+    for part, begins, ends, rate in stretches:
+        routing.set_rate(project, team, rate, begins)
         _record(project, judge, part)
+        _all_stored(services.record_interactions(project, routing.health_checks(begins, ends)))
         inbox.drain(Inbox.Stage.ANALYSE, analysis.analyse, batch=ALL_AT_ONCE)
         triage.run(batch=ALL_AT_ONCE)
+    routing.draw_by_feature(project, team)
     _work(project, traffic, team, now, Random(seed))  # noqa: S311
     version = golden.curate(project, team, now)
     golden.run_twice(project, version, traffic, team, now)
@@ -131,7 +136,7 @@ def _all_stored(outcomes: Sequence[services.Outcome | services.FactOutcome]) -> 
 
 def _work(project: Project, traffic: Traffic, team: Team, now: datetime, rng: Random) -> None:
     """What the reviewers did with the tasks, then the buckets; and the times of all of it."""
-    asked = {body["id"]: datetime.fromisoformat(body["created_at"]) for body in traffic.interactions}
+    asked = dict(Interaction.objects.filter(project=project).values_list("external_id", "created_at"))
     rows = dict(Interaction.objects.filter(project=project).values_list("pk", "external_id"))
     found = Score.objects.filter(project=project, source=Score.Source.DETECTOR).values_list("pk", "interaction_id")
     stamp(Score, {pk: {"created_at": asked[rows[item]] + DETECTED_AFTER} for pk, item in found})

@@ -58,6 +58,20 @@ class Visitor:
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", lambda line: self.problems.append(line.text) if line.type == "error" else None)
         page.on("request", self._note)
+        self.open_requests = 0
+        page.on("request", lambda _: self._count(1))
+        page.on("requestfinished", lambda _: self._count(-1))
+        page.on("requestfailed", lambda _: self._count(-1))
+
+    def _count(self, step: int) -> None:
+        self.open_requests += step
+
+    def rest(self) -> None:
+        """Waits for what the page asks for by itself: the database is emptied after the test."""
+        for _ in range(100):
+            if self.open_requests <= 0:
+                return
+            self.page.wait_for_timeout(20)
 
     def _note(self, request: Any) -> None:
         if not request.url.startswith((self.base, "data:")):
@@ -71,22 +85,26 @@ class Visitor:
 @pytest.fixture
 def visit(chromium: Browser, live_server: Any, people: dict[str, User]) -> Iterator[Callable[..., Visitor]]:
     """``visit("reviewer")``: a window with this person signed in; options are those of a browser context."""
-    contexts = []
+    visitors: list[Visitor] = []
 
     def make(who: str | None, **options: Any) -> Visitor:
         context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        contexts.append(context)
         context.set_default_timeout(WAIT)
         if who is not None:
             client = Client()
             client.force_login(people[who])
             cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value}
             context.add_cookies([{**cookie, "domain": urlsplit(live_server.url).hostname, "path": "/"}])
-        return Visitor(context, context.new_page(), live_server.url)
+        visitors.append(Visitor(context, context.new_page(), live_server.url))
+        return visitors[-1]
 
     yield make
-    for context in contexts:
-        context.close()
+    for visitor in visitors:
+        visitor.page.wait_for_timeout(60)  # the next item is fetched a moment after one is shown
+        visitor.rest()
+        visitor.page.goto("about:blank")
+        visitor.rest()
+        visitor.context.close()
 
 
 class Site:
@@ -94,6 +112,7 @@ class Site:
 
     def __init__(self, hub: str) -> None:
         self.hub, self.body = hub, ""
+        self.headers: dict[str, str] = {}
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -105,6 +124,8 @@ class Site:
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 policy = f"default-src 'none'; img-src data:; script-src {site.hub}; connect-src {site.hub}"
                 self.send_header("Content-Security-Policy", policy)
+                for name, value in site.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(page.encode())
 

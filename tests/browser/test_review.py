@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.db.models.functions import Now
 from playwright.sync_api import Page, Route, expect
 
 from annotations.models import Annotation, Claim, FailureMode, Label, Queue, Task
+from feedback.models import Span
 from projects.models import User
 from tests.browser.conftest import Visitor
 from tests.projects.test_rendering import HOSTILE
@@ -31,8 +33,10 @@ def at_work(visit: Callable[..., Visitor], wait_in: Callable[..., Task]) -> Visi
 
 
 def shows(page: Page, name: str) -> None:
+    """The item is on the screen, and what was saved behind it has arrived."""
     expect(page.locator(".turn.user")).to_contain_text(f"Question of {name}?")
     page.wait_for_timeout(160)  # keys within 150 ms of a swap are dropped on purpose
+    page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('reviewhub:out:'))")
 
 
 def test_a_pass_takes_one_key(at_work: Visitor) -> None:
@@ -119,6 +123,7 @@ def test_undo_brings_the_item_back_with_every_word(at_work: Visitor) -> None:
     assert not Label.objects.filter(superseded_at=None).exists()
     page.keyboard.press("Enter")
     shows(page, "second")
+    expect(page.locator("#toast")).to_contain_text("Saved: Fail")
     assert Label.objects.get(superseded_at=None).note == "my words"
 
 
@@ -163,7 +168,7 @@ def test_a_draft_survives_a_reload(at_work: Visitor) -> None:
         page.keyboard.press(key)
     page.keyboard.type("half a thou")
     expect(page.locator("#saved")).to_contain_text("Draft")
-    assert Claim.objects.get().draft["note"] == "half a thou"
+    assert Claim.objects.earliest("pk").draft["note"] == "half a thou"
     page.keyboard.type("ght")
     page.reload()  # before the next draft is due: sent on leaving, or brought back from this device
     expect(page.locator("#note")).to_have_value("half a thought")
@@ -188,7 +193,7 @@ def test_a_key_pressed_too_soon_after_a_swap_judges_nothing(at_work: Visitor) ->
     page = at_work.page
     page.keyboard.press("p")
     expect(page.locator(".turn.user")).to_contain_text("second")
-    page.evaluate("hub.guard = performance.now() + 150")
+    page.evaluate("hub.guard = performance.now() + 60_000")  # 150 ms pass before a busy machine has pressed
     page.keyboard.press("p")
     page.wait_for_timeout(200)
     assert Annotation.objects.count() == 1
@@ -241,10 +246,14 @@ def test_a_server_error_loses_nothing(at_work: Visitor) -> None:
     assert Annotation.objects.count() == 1
 
 
-def test_an_expired_sign_in_keeps_the_text_on_the_page(at_work: Visitor) -> None:
-    page = at_work.page
+def test_an_expired_sign_in_keeps_the_text_on_the_page(visit: Callable[..., Visitor], wait_in: Any) -> None:
+    wait_in("first")  # the only one: none is ready behind it, so saving waits for the server
+    visitor = visit("reviewer")
+    page = visitor.open(REVIEW)
+    visitor.rest()  # a request on its way would keep the session alive
     page.keyboard.press("n")
     page.keyboard.type("not lost")
+    expect(page.locator("#saved")).to_contain_text("Draft")
     Session.objects.all().delete()
     page.keyboard.press("Escape")
     page.keyboard.press("f")
@@ -254,9 +263,25 @@ def test_an_expired_sign_in_keeps_the_text_on_the_page(at_work: Visitor) -> None
     expect(page.locator("#note")).to_have_value("not lost")
 
 
+def test_a_label_saved_behind_an_expired_sign_in_waits_on_this_device(
+    at_work: Visitor, visit: Callable[..., Visitor]
+) -> None:
+    page = at_work.page
+    page.wait_for_function("() => hub.ready()")
+    Session.objects.all().delete()
+    page.keyboard.press("p")
+    expect(page.locator(".turn.user")).to_contain_text("second")
+    expect(page.locator("#late")).to_contain_text("Your last label is not saved yet")
+    assert not Annotation.objects.exists()
+    at_work.context.add_cookies(visit("reviewer").context.cookies())  # signed in again in another tab
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.locator("#toast")).to_contain_text("Saved: Pass")
+    assert Annotation.objects.get().verdict == "pass"
+
+
 def test_a_lost_reservation_is_said_and_the_item_taken_back(at_work: Visitor) -> None:
     page = at_work.page
-    claim = Claim.objects.get()
+    claim = Claim.objects.earliest("pk")
     page.keyboard.press("n")
     page.keyboard.type("long thought")
     expect(page.locator("#saved")).to_contain_text("Draft")
@@ -272,9 +297,27 @@ def test_a_lost_reservation_is_said_and_the_item_taken_back(at_work: Visitor) ->
 
 
 def test_leaving_gives_an_untouched_item_back(at_work: Visitor) -> None:
+    at_work.page.wait_for_function("() => hub.ready()")
     at_work.page.keyboard.press("Escape")
     at_work.page.wait_for_url("**/p/acme/queues/")
-    assert Claim.objects.get().state == "released"
+    assert Counter(Claim.objects.values_list("state", flat=True)) == {"released": 2}  # with the one leased ahead
+
+
+def test_leaving_while_the_next_item_is_being_leased_gives_both_back(
+    visit: Callable[..., Visitor], wait_in: Callable[..., Task]
+) -> None:
+    wait_in("first")
+    wait_in("second")
+    visitor, held = visit("reviewer"), []
+    visitor.page.route("**/ahead/", lambda route: held.append(route))
+    page = visitor.open(REVIEW)
+    expect(page.locator(".turn.user")).to_contain_text("first")
+    while not held:
+        page.wait_for_timeout(10)
+    page.keyboard.press("Escape")
+    held[0].continue_()
+    page.wait_for_url("**/p/acme/queues/")
+    assert Counter(Claim.objects.values_list("state", flat=True)) == {"released": 2}
 
 
 def test_leaving_keeps_what_was_written(at_work: Visitor) -> None:
@@ -287,6 +330,52 @@ def test_leaving_keeps_what_was_written(at_work: Visitor) -> None:
     page.keyboard.press("Enter")
     shows(page, "first")
     expect(page.locator("#note")).to_have_value("later")
+
+
+def test_the_trace_opens_beside_the_item_and_nothing_written_is_left(
+    visit: Callable[..., Visitor], wait_in: Callable[..., Task]
+) -> None:
+    task = wait_in("first")
+    for n in range(3):
+        Span.objects.create(
+            interaction=task.interaction, external_id=f"s{n}", name=f"step {n}", kind="tool", input=f"secret {n}"
+        )
+    visitor = visit("lead")
+    page = visitor.open(REVIEW)
+    page.keyboard.press("n")
+    page.keyboard.type("half a")
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    drawer = page.get_by_role("dialog", name="Trace")
+    expect(drawer).to_contain_text("secret 0")
+    drawer.get_by_role("link", name="step 1", exact=True).click()
+    expect(drawer.locator("#span-detail")).to_contain_text("secret 1")
+    page.keyboard.press("ArrowDown")
+    expect(drawer.locator("#span-detail")).to_contain_text("secret 2")
+    page.keyboard.press("Escape")
+    expect(drawer).not_to_be_visible()
+    expect(page.locator("#note")).to_have_value("half a")
+    assert page.url.endswith("/review/")
+    assert visitor.problems == []
+
+
+def test_z_undoes_one_label_after_the_other(visit: Callable[..., Visitor], wait_in: Callable[..., Task]) -> None:
+    names = ["first", "second", "third"]
+    for name in [*names, "last"]:
+        wait_in(name)
+    page = visit("reviewer").open(REVIEW)
+    for name in names:
+        shows(page, name)
+        page.keyboard.press("p")
+    shows(page, "last")
+    assert Annotation.objects.filter(state="counted").count() == 3
+    for name in reversed(names):
+        page.keyboard.press("z")
+        shows(page, name)
+        expect(page.locator("[name=verdict][value=pass]")).to_be_checked()
+    assert not Annotation.objects.filter(state="counted").exists()
+    page.keyboard.press("Backspace")  # means nothing outside a field
+    expect(page.locator(".turn.user")).to_contain_text("first")
 
 
 def test_single_keys_can_be_turned_off(visit: Callable[..., Visitor], wait_in: Any, people: dict[str, User]) -> None:
@@ -417,9 +506,11 @@ def test_axe_finds_nothing_on_a_phone(visit: Callable[..., Visitor], wait_in: An
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def violations(page: Page) -> list[str]:
-    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    results = Axe().run(page, options={"runOnly": {"type": "tag", "values": rules}})
+def violations(page: Page, rules: list[str] | None = None) -> list[str]:
+    """What axe finds: of these rules, else of all of WCAG 2.2 AA and of good practice."""
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": tags}
+    results = Axe().run(page, options={"runOnly": only})
     return [
         f"{entry['id']}: {node['target']} {node.get('failureSummary', '')}"
         for entry in results.response["violations"]

@@ -49,7 +49,10 @@ def test_one_command_makes_everything_and_serves(running: Hub) -> None:
     assert running.get("/healthz") == (200, b"ok\n")
     status, body = running.get("/readyz")
     assert (status, json.loads(body)) == (200, {"ready": True})
-    assert set(running.children()) == {"web", "worker", "broker", "PostgreSQL"}
+    children = running.children()
+    assert set(children) == {"web", "worker", "broker", "PostgreSQL"}
+    priority = {name: os.getpriority(os.PRIO_PROCESS, pid) for name, pid in children.items()}
+    assert priority["worker"] > priority["web"] == priority["PostgreSQL"]  # what comes in cannot wait
     assert f"http://127.0.0.1:{running.port}" in running.said()
 
 

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from reviewhub_client import checks
 
-from annotations.models import Annotation, Claim, FailureMode, Label, Task
+from annotations.models import Annotation, Claim, FailureMode, Label, Task, TriageRevision, TriageRule
 from evals.models import DatasetVersion, Example, Judge, JudgeJob, Run
 from feedback.models import Feedback, Inbox, Interaction, Score
 from monitoring.models import Alert, MetricBucket
@@ -73,6 +73,23 @@ def test_labels_are_settled_and_a_living_backlog_is_left(sample: Project) -> Non
     assert 18 <= waiting.count() <= 45
     assert waiting.values("queue").distinct().count() == 3
     assert not Claim.objects.filter(state="leased").exists()
+
+
+@pytest.mark.django_db
+def test_the_rules_show_what_rules_can_do(sample: Project) -> None:
+    rows = list(TriageRule.objects.filter(project=sample).order_by("position"))
+    assert [row.action for row in rows[:2]] == ["drop", "force"]
+    assert {"cap", "stratified"} <= {row.action for row in rows} | {row.sampling for row in rows}
+    probes = Interaction.objects.filter(project=sample, end_user_id="probe-uptime")
+    assert probes.count() >= 50
+    assert not Task.objects.filter(interaction__in=probes).exists()
+    first = Task.objects.filter(project=sample, rule=rows[1])
+    assert set(first.values_list("score", flat=True)) == {100.0}
+    stratified = next(row for row in rows if row.sampling == "stratified")
+    assert not Task.objects.filter(rule=stratified).exists()  # it was made when the month was over
+    kept = TriageRevision.objects.filter(rule__slug="random-sample", rule__project=sample).order_by("version")
+    assert [round(was.snapshot["rate"], 2) for was in kept] == [0.02, 0.15]
+    assert kept[1].changed_at - kept[0].changed_at == timedelta(days=16)
 
 
 @pytest.mark.django_db

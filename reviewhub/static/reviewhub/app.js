@@ -1,4 +1,4 @@
-// What every page shares: keys that sit on controls, the list of them, theme, toasts, links that leave.
+// What every page shares: keys that sit on controls, theme, toasts, links that leave.
 //
 // A control names its keys itself: data-key="p", "shift+1", "ctrl+enter enter". The server renders them, so the
 // keymap lives in the templates and a test can read it. Letters and signs go by event.key, the number row by
@@ -53,16 +53,6 @@
   const owner = (keys, scope) => keys.flatMap((key) => $$('[data-key]', scope)
     .filter((one) => one.dataset.key.split(' ').includes(key) && !one.disabled && one.checkVisibility()))[0];
 
-  let rows = -1, going = 0;
-  function move(step) {
-    const all = $$('[data-row]');
-    if (!all.length) return false;
-    rows = Math.max(0, Math.min(all.length - 1, rows + step));
-    all.forEach((row, place) => place === rows ? row.setAttribute('aria-current', 'true') : row.removeAttribute('aria-current'));
-    all[rows].scrollIntoView({ block: 'nearest' });
-    return true;
-  }
-
   function flipTheme() {
     const dark = (root.dataset.theme || (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
     root.dataset.theme = dark ? 'light' : 'dark';
@@ -70,36 +60,18 @@
     fetch('/account/theme/', { method: 'POST', body, headers: { 'X-CSRFToken': csrf() } }).catch(() => {});
   }
 
-  /** The list of keys. Review brings its own; elsewhere it is drawn from the controls of the page. */
-  function showKeys() {
-    let dialog = $('#shortcuts');
-    if (!dialog) {
-      dialog = make('dialog');
-      dialog.id = 'shortcuts';
-      dialog.setAttribute('aria-label', 'Keyboard shortcuts');
-      const head = make('div', 'head'), close = make('button', 'btn quiet', 'Close'), body = make('div', 'body sheet'), list = make('dl');
-      close.dataset.close = '';
-      head.append(make('h2', '', 'Keyboard shortcuts'), close);
-      const add = (what, ...keys) => {
-        const line = make('div'), caps = make('dd');
-        caps.append(...keys.map((key) => make('kbd', '', key)));
-        line.append(make('dt', '', what), caps);
-        list.append(line);
-      };
-      for (const link of $$('[data-go]')) add(link.textContent.trim(), 'G', link.dataset.go.toUpperCase());
-      if ($('[data-row]')) { add('Next, previous row', 'J', 'K'); add('Open the row', '↵'); }
-      if (search()) add('Search on this page', '/');
-      add('Light or dark', 'Shift', 'D');
-      add('This list', '?');
-      body.append(list);
-      dialog.append(head, body);
-      document.body.append(dialog);
-    }
-    dialog.showModal();
-  }
+  /** Fetches a script that few pages need, once; a failed fetch may be tried again. */
+  const loading = {};
+  const load = (src) => loading[src] ??= new Promise((done, failed) => {
+    const code = make('script');
+    document.head.append(Object.assign(code, { src, onload: done, onerror: () => { delete loading[src]; failed(); } }));
+  });
 
-  const search = () => $('[data-search], input[type=search]');
-  const hub = { $, $$, toast, act, csrf, spell, TEXT, NATIVE, keys: {}, guard: 0 };
+
+  // What keys mean to this person where they have changed it: { pressed: meant }, "" for a key without a meaning.
+  const meant = JSON.parse(document.body.dataset.keys || '{}');
+
+  const hub = { $, $$, make, toast, act, csrf, spell, load, meant, TEXT, NATIVE, keys: {}, guard: 0, showKeys: () => $('#shortcuts').showModal() };
   window.hub = hub;
 
   document.addEventListener('keydown', (event) => {
@@ -116,9 +88,21 @@
     if (handled) event.preventDefault();
   });
 
+  /** Open at once, so that what is typed goes there; what it finds is loaded when it is first asked for. */
+  function palette() {
+    const dialog = $('#palette');
+    if (dialog.open) return;
+    $('input', dialog).value = '';
+    $('ul', dialog).replaceChildren();
+    dialog.showModal();
+    load(dialog.dataset.code).then(() => hub.palette(), () => toast('This could not be loaded. Check the connection, then try again.'));
+  }
+
   function press(event, key, menu) {
-    const chosen = key === 'enter' && !menu && $('[data-row][aria-current=true] :is(a[href], button)');
-    const control = chosen || owner([key], menu ?? document);
+    if (key === 'ctrl+k') { palette(); return true; }
+    if (!menu && hub.mode?.(key)) return true;
+    if (!menu) key = meant[key] ?? key;
+    const control = !menu && hub.chosen?.(key) || owner([key], menu ?? document);
     if (control) {
       if (event.repeat) return true;
       if (performance.now() < hub.guard && control.closest('#review')) return true; // meant for the item before
@@ -128,22 +112,14 @@
     }
     if (menu) return false;
     if (hub.keys[key]) return hub.keys[key](event) !== false;
-    if (performance.now() < going) {
-      going = 0;
-      const link = $(`[data-go="${CSS.escape(key)}"]`);
-      if (link) { link.click(); return true; }
-    }
-    if (key === 'g' && $('[data-go]')) { going = performance.now() + 1500; return true; }
-    if (key === 'j' || key === 'k') return move(key === 'j' ? 1 : -1);
-    if (key === '/' && search()) { search().focus(); return true; }
     if (key === 'shift+d') { flipTheme(); return true; }
-    if (event.key === '?') { showKeys(); return true; }
-    return false;
+    if (event.key === '?') { hub.showKeys(); return true; }
+    return Boolean(hub.lead?.(key));
   }
 
   document.addEventListener('click', (event) => {
     const opener = event.target.closest('[data-open]');
-    if (opener) opener.dataset.open === 'shortcuts' ? showKeys() : $(`#${CSS.escape(opener.dataset.open)}`)?.showModal();
+    if (opener) $(`#${CSS.escape(opener.dataset.open)}`)?.showModal();
     if (event.target.closest('[data-close]')) event.target.closest('dialog').close();
     // Links in texts from outside: say where they lead, and keep this page with what is written on it.
     const link = event.target.closest('a[rel~=ugc]');
@@ -154,10 +130,4 @@
   });
 
   document.addEventListener('htmx:configRequest', (event) => { event.detail.headers['X-CSRFToken'] = csrf(); });
-  for (const failure of ['htmx:sendError', 'htmx:responseError', 'htmx:timeout']) {
-    document.addEventListener(failure, (event) => {
-      const reading = event.detail.requestConfig?.verb === 'get';
-      toast(reading ? 'This could not be refreshed.' : 'Not saved. Check the connection, then try again.', { failed: !reading });
-    });
-  }
 })();

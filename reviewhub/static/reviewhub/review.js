@@ -7,7 +7,16 @@
 (() => {
   const { $, $$, hub } = { ...window.hub, hub: window.hub };
   const KEPT = 'reviewhub:draft:', WEEK = 7 * 864e5;
+  const { send, then, waiting } = hub.sending, parts = document.currentScript.dataset;
   let item; // what belongs to the item on the screen
+
+  // ── parts of this page that the first paint does not wait for ─────────────
+  let whole;
+  const rest = () => whole ??= Promise.all([parts.marks, parts.writing, parts.timer, parts.reading].map(hub.load)).catch((fault) => { whole = null; throw fault; });
+  for (const key of ['h', 'j', 'k', 'r', 'shift+r', 'space']) {
+    const early = hub.keys[key] = (event) => { rest().then(() => hub.keys[key] === early || hub.keys[key](event), () => {}); };
+  }
+  rest().catch(() => {});
 
   // ── what stands in the form ────────────────────────────────────────────────
   const form = () => $('#labels');
@@ -23,8 +32,10 @@
   }
 
   const words = () => ({
-    verdict: field('verdict'), severity: field('severity'), order: order(), golden: form().elements.golden.checked,
+    verdict: field('verdict'), severity: field('severity'), order: order(), golden: form().elements.golden.checked, set: form().elements.golden_set?.value,
     desired: $('#desired').value, note: $('#note').value,
+    marks: item.left?.marks ?? $$('[name=mark]', form()).map((input) => JSON.parse(input.value)),
+    claims: item.left?.claims ?? $$('.claim', form()).map((row) => [$('select', row).value, $('input', row).value]),
   });
 
   function fill(kept) {
@@ -32,10 +43,26 @@
     $$('[name=categories]', form()).forEach((box) => { box.checked = kept.order.includes(box.value); });
     form().elements.order.value = kept.order.join(',');
     form().elements.golden.checked = kept.golden;
+    if (kept.set) form().elements.golden_set.value = kept.set;
     $('#desired').value = kept.desired;
     $('#note').value = kept.note;
+    item.left = kept; // marks and claims wait for the scripts that draw them
     showMain();
-    showDiff();
+    drawn();
+  }
+
+  /** Draws the rest of what was kept; what is posted waits for it. */
+  async function drawn() {
+    const mine = item;
+    if (!mine.left) return;
+    await rest();
+    if (item !== mine || !mine.left) return;
+    const { claims = [], marks = [] } = mine.left;
+    mine.left = null;
+    $('#claims').replaceChildren();
+    for (const one of claims) hub.writing.addClaim(...one);
+    hub.marks.set(marks, false);
+    hub.writing.showDiff();
   }
 
   // ── copies on this device, until the server has them ───────────────────────
@@ -50,54 +77,14 @@
     } catch { return undefined; }
   }
 
-  // ── talking to the server ──────────────────────────────────────────────────
-  /** Posts and says how it went: ok, invalid, lost, signed-out, offline or server. */
-  async function send(url, body) {
-    let response;
-    try {
-      response = await fetch(url, { method: 'POST', body, redirect: 'manual', headers: { 'HX-Request': 'true', 'X-CSRFToken': hub.csrf() } });
-    } catch { return { kind: 'offline' }; }
-    if (response.type === 'opaqueredirect' || response.status === 401 || response.status === 403) return { kind: 'signed-out' };
-    const kind = response.ok ? 'ok' : { 409: 'lost', 422: 'invalid' }[response.status] ?? (response.status < 500 && response.status !== 429 ? 'refused' : 'server');
-    try { return { kind, response, text: await response.text() }; } catch { return { kind: 'offline' }; }
-  }
-
-  const NOTICES = {
-    offline: ['No connection', 'Nothing is lost: what you wrote is kept on this device. Trying again.'],
-    server: ['The server could not save this', 'Nothing is lost: what you wrote is kept on this device. Trying again.'],
-    'signed-out': ['Your sign-in has expired', 'Nothing is lost: what you wrote stays on this page. Sign in in another tab, come back and save.'],
-    lost: ['Your reservation has ended', 'What you wrote is kept here. Take the item back if it is still free; if you save without it, your label is kept but does not count.'],
-    gone: ['Somebody else has this item now', 'What you wrote is kept here. If you save, your label is kept but does not count.'],
-    used: ['Not saved', ''],
-    refused: ['This item is no longer yours to label', 'What you wrote is kept on this device.'],
-  };
-
+  // ── what goes wrong ────────────────────────────────────────────────────────
   function notice(kind, action, said) {
     if (item.notice === kind) return;
     item.notice = kind;
-    const [title, text] = NOTICES[kind];
-    const box = document.createElement('div'), head = document.createElement('h2'), line = document.createElement('p'), end = document.createElement('div');
-    box.className = `callout ${kind === 'lost' || kind === 'gone' ? 'warn' : 'fail'}`;
-    box.setAttribute('role', 'alert');
-    head.textContent = title;
-    line.textContent = said ?? text;
-    end.className = 'end';
-    box.append(head, line, end);
-    if (action) {
-      const button = document.createElement(action.href ? 'a' : 'button');
-      button.className = 'btn';
-      button.textContent = action.label;
-      if (action.href) Object.assign(button, { href: action.href, target: '_blank', rel: 'noopener' });
-      else { button.type = 'button'; button.addEventListener('click', action.run); }
-      end.append(button);
-    }
-    $('#notice').replaceChildren(box);
+    hub.sending.tell('#notice', kind, action, said);
   }
   function calm() { item.notice = null; $('#notice').replaceChildren(); }
-  const trouble = (kind) => notice(kind, {
-    lost: { label: 'Take it back', run: takeBack },
-    'signed-out': { label: 'Sign in', href: form().dataset.signIn },
-  }[kind]);
+  const trouble = (kind) => notice(kind, kind === 'lost' && takeBack);
 
   const status = (text) => { $('#saved').textContent = text; };
 
@@ -109,11 +96,15 @@
     item.timer = setTimeout(saveDraft, 800);
   }
 
+  let drafting; // the draft on its way: a label waits for it, so that they arrive in order
   async function saveDraft() {
     const mine = item;
     if (!mine.dirty || mine.busy) return;
+    try { await drawn(); } catch { trouble('offline'); mine.timer = setTimeout(saveDraft, 5000); return; }
+    if (item !== mine || mine.busy) return;
     mine.dirty = false;
-    const { kind, text } = await send(form().dataset.draft, data());
+    drafting = send(form().dataset.draft, data());
+    const { kind, text } = await drafting;
     if (item !== mine || mine.busy) return;
     if (kind === 'ok') {
       if (!mine.dirty) forget(mine.token);
@@ -128,37 +119,14 @@
   }
 
   addEventListener('pagehide', () => { if (item?.dirty && !item.leaving) navigator.sendBeacon(form().dataset.draft, data()); });
-  addEventListener('online', () => { if (item?.dirty) saveDraft(); });
+  addEventListener('pagehide', () => drop());
+  for (const name of ['online', 'focus']) addEventListener(name, () => { if (item?.dirty) saveDraft(); });
 
-  // ── the lease ──────────────────────────────────────────────────────────────
-  function extend(seconds) { item.until = Date.now() + seconds * 1000; item.asked = Date.now(); tick(); }
-
-  function tick() {
-    const left = Math.max(0, Math.round((item.until - Date.now()) / 1000));
-    for (const time of $$('[data-lease]')) {
-      time.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}`;
-      time.closest('.lease').classList.toggle('is-low', left < 120);
-    }
-    for (const mark of [120, 30]) if (left <= mark && left > 0 && item.told > mark) { item.told = mark; say(`Reserved for you for ${mark === 120 ? 'two more minutes' : 'thirty more seconds'}.`); }
-  }
-
-  async function beat() {
-    const mine = item;
-    if (!document.hidden && Date.now() - mine.active < 60000) mine.seconds += 1;
-    tick();
-    if (mine.active > mine.asked && Date.now() - mine.asked > 60000 && !mine.busy) {
-      mine.asked = Date.now();
-      const { kind, text } = await send(form().dataset.heartbeat, new FormData());
-      if (item !== mine) return;
-      if (kind === 'ok') extend(JSON.parse(text).seconds);
-      else if (kind === 'lost') trouble('lost');
-    }
-  }
-  setInterval(() => { if (item) beat(); }, 1000);
-  for (const name of ['keydown', 'pointerdown', 'wheel', 'touchmove']) addEventListener(name, () => { if (item) item.active = Date.now(); }, { passive: true, capture: true });
+  // ── the lease: review has the time, lease.js shows and extends it ──────────
+  function extend(seconds) { item.until = Date.now() + seconds * 1000; item.asked = Date.now(); hub.tick?.(); }
 
   async function takeBack() {
-    const { kind, text } = await send(form().dataset.takeBack, new FormData());
+    const { kind, text } = await send(form().dataset.takeBack);
     if (kind === 'ok') {
       const token = /data-token="([^"]+)"/.exec(text)[1];
       keep(token);
@@ -169,14 +137,87 @@
     else trouble(kind);
   }
 
+  // ── the next item, ready; what is saved behind it ──────────────────────────
+  hub.ready = () => Boolean(ready);
+  let ready = null; // { html, token, at, until }: leased ahead, fresh until then
+
+  async function prefetch() {
+    const mine = item, url = form().dataset.ahead;
+    if (!url || ready || mine.asking || mine.leaving) return;
+    mine.asking = send(url);
+    const { kind, text } = await mine.asking;
+    mine.asking = null;
+    if (kind !== 'ok' || !text) return;
+    const token = /data-token="([^"]+)"/.exec(text)[1];
+    if (item === mine && token !== item.token) ready = { html: text, token, at: Date.now(), until: Date.now() + 700 * /data-lease="(\d+)/.exec(text)[1] };
+  }
+
+  function drop() {
+    if (!ready) return;
+    navigator.sendBeacon(form().dataset.giveBack.replace(form().dataset.token, ready.token), data());
+    ready = null;
+  }
+
+  /** Leaves with what is in hand and what was leased ahead in one request, so that both go back. */
+  function leave(event) {
+    const { submitter } = event;
+    item.leaving = true;
+    if (item.asking) { // else it would be leased after we have gone
+      event.preventDefault();
+      item.asking.then(() => setTimeout(() => form().requestSubmit(submitter)));
+    } else if (ready) {
+      form().append(Object.assign(document.createElement('input'), { type: 'hidden', name: 'ahead', value: ready.token }));
+      ready = null;
+    }
+  }
+
+  /** Shows the next item at once and posts the last one behind it. */
+  function goOn(body) {
+    hub.sending.add({ id: body.get('submission_id'), url: form().action, token: item.token, body: [...body] });
+    const { html: next, at } = ready;
+    ready = null;
+    clearTimeout(item.timer);
+    item.leaving = true;
+    swap(next);
+    hub.sending.flush();
+    item.until -= Date.now() - at;
+    item.asked = at;
+  }
+
+  Object.assign(hub.sending.on, {
+    before: () => drafting, // so that they arrive in order
+    empty: prefetch,
+    /** What came of a label that was saved behind; false where it has come back to the screen. */
+    sent(one, { kind, text }) {
+      if (kind !== 'refused') forget(one.token);
+      if (kind === 'ok') {
+        const { said, done_today, waiting: left, like, like_page: href } = JSON.parse(text), toast = saved(said);
+        if (like) toast.append(Object.assign(hub.make('a', 'link', `${like} like it: apply to all`), { href, target: '_blank' }));
+        $('.tally b').textContent = done_today;
+        $('.tally progress').value = done_today;
+        $('.tally .hide-m').textContent = `${left} waiting`;
+      } else if (kind === 'invalid') {
+        keep();
+        drop();
+        swap(text);
+        keep();
+        hub.toast('This one could not be saved as it is. Its words are all here.', { failed: true });
+      } else hub.toast(kind === 'lost' ? JSON.parse(text).message : $('#trouble-refused').content.textContent, { failed: true });
+      return kind !== 'invalid';
+    },
+  });
+
+  const saved = (text) => hub.toast(text, text.startsWith('Saved') ? { label: 'Undo', key: 'Z', action: () => $('[data-verb=undo]').click() } : {});
+
   // ── saving and going on ────────────────────────────────────────────────────
   /** Sends the form to one of its addresses until it arrives. The same submission may arrive twice; it counts once. */
   async function post(url, body, tries = 0) {
     const mine = item;
+    await drafting;
     const { kind, response, text } = await send(url, body);
     if (item !== mine) return;
     if (kind === 'offline' || kind === 'server') {
-      notice(kind, { label: 'Try now', run: () => { clearTimeout(mine.timer); post(url, body, tries + 1); } });
+      notice(kind, () => { clearTimeout(mine.timer); post(url, body, tries + 1); });
       mine.timer = setTimeout(() => post(url, body, tries + 1), Math.min(30, 2 ** (tries + 1)) * 1000);
       return;
     }
@@ -206,7 +247,7 @@
 
   document.addEventListener('submit', (event) => {
     if (event.target.id !== 'labels') return;
-    if (event.submitter && 'leave' in event.submitter.dataset) { item.leaving = true; return; }
+    if (event.submitter && 'leave' in event.submitter.dataset) { leave(event); return; }
     event.preventDefault();
     if (item.busy || performance.now() < hub.guard) return;
     const button = event.submitter, verb = button?.dataset.verb ?? 'label';
@@ -214,17 +255,24 @@
       $('[name=verdict]', form()).focus();
       return hub.toast('Choose Pass, Fail or Unsure first.');
     }
+    if (item.left) { drawn().then(() => form().requestSubmit(button), () => trouble('offline')); return; }
     keep();
     item.verb = verb;
     $('#skip').matches(':popover-open') && $('#skip').hidePopover();
     const body = data(button?.name ? { [button.name]: button.value } : {});
+    const fits = field('verdict') !== 'fail' || ((order().length || body.get('note').trim()) && (field('severity') !== '1' || $('[name=mark]', form()) || body.get('note').trim()));
+    if (ready?.until < Date.now()) drop(); // somebody else may have it by now
+    if (verb === 'label' && ready && fits) { goOn(body); return; }
     busy(true);
-    post(button?.hasAttribute('formaction') ? button.formAction : form().action, body);
+    if (verb === 'undo' || verb === 'blind') drop();
+    const url = button?.hasAttribute('formaction') ? button.formAction : form().action;
+    then(() => post(url, body));
   });
 
   /** Puts the parts of an answer in place of those on the page. */
   function swap(html) {
     for (const part of new DOMParser().parseFromString(html, 'text/html').body.children) {
+      for (const plain of part.querySelectorAll('noscript')) plain.remove(); // the parser takes it for part of the form
       if (part.id) $(`#${CSS.escape(part.id)}`)?.replaceWith(document.importNode(part, true));
     }
     hub.guard = performance.now() + 150; // a key meant for the item before must not judge this one
@@ -233,7 +281,8 @@
     say($('#review').dataset.says);
   }
 
-  const say = (text) => { $('#announce').textContent = text; };
+  hub.review = { get item() { return item; }, extend, trouble };
+  const say = hub.say = (text) => { $('#announce').textContent = text; };
 
   function begin() {
     const labels = form();
@@ -241,14 +290,15 @@
     document.title = `${$('h1').textContent} · Review Hub`;
     for (const line of $$('#messages .callout')) {
       const text = line.textContent.trim();
-      const saved = text.startsWith('Saved');
-      hub.toast(text, saved ? { label: 'Undo', key: 'Z', action: () => $('[data-verb=undo]').click() } : {});
+      saved(text);
       line.remove();
     }
+    hub.marks?.begin();
     const left = kept(item.token);
     if (left) { fill(left); item.severity = Boolean(left.severity); status('From this device'); item.dirty = true; item.timer = setTimeout(saveDraft, 800); }
-    showDiff();
-    tick();
+    hub.tick?.();
+    if (ready?.token === item.token) ready = null;
+    if (!waiting.length) setTimeout(prefetch, 30);
   }
 
   // ── failure modes, severity, difference ────────────────────────────────────
@@ -266,49 +316,8 @@
     if (!item.severity) $$('[name=severity]', form()).forEach((radio) => { radio.checked = radio.value === main?.dataset.severity; });
   }
 
-  /** Runs of [sign, words]; equal ends are cut off first, so that long texts with small changes stay cheap. */
-  function compare(a, b) {
-    let start = 0, end = 0;
-    while (start < a.length && start < b.length && a[start] === b[start]) start++;
-    while (end < a.length - start && end < b.length - start && a.at(-1 - end) === b.at(-1 - end)) end++;
-    const A = a.slice(start, a.length - end), B = b.slice(start, b.length - end), out = [];
-    const push = (sign, word) => out.at(-1)?.[0] === sign ? out.at(-1)[1].push(word) : out.push([sign, [word]]);
-    a.slice(0, start).forEach((word) => push('=', word));
-    if (A.length * B.length > 4e6) { A.forEach((word) => push('-', word)); B.forEach((word) => push('+', word)); } else {
-      const L = Array.from({ length: A.length + 1 }, () => new Uint16Array(B.length + 1));
-      for (let i = A.length - 1; i >= 0; i--) for (let j = B.length - 1; j >= 0; j--) L[i][j] = A[i] === B[j] ? L[i + 1][j + 1] + 1 : Math.max(L[i + 1][j], L[i][j + 1]);
-      for (let i = 0, j = 0; i < A.length || j < B.length;) {
-        if (i < A.length && j < B.length && A[i] === B[j]) { push('=', A[i++]); j++; } else if (i < A.length && (j === B.length || L[i + 1][j] >= L[i][j + 1])) push('-', A[i++]);
-        else push('+', B[j++]);
-      }
-    }
-    a.slice(a.length - end).forEach((word) => push('=', word));
-    return out;
-  }
-
-  function showDiff() {
-    const split = (text) => text.split(/\s+/).filter(Boolean);
-    const runs = compare(split($('#original').value), split($('#desired').value)), tidy = [];
-    let gone = [], come = [], minus = 0, plus = 0;
-    const flush = () => { if (gone.length) tidy.push(['del', gone]); if (come.length) tidy.push(['ins', come]); minus += gone.length; plus += come.length; gone = []; come = []; };
-    runs.forEach(([sign, run], place) => {
-      if (sign === '-') gone.push(...run); else if (sign === '+') come.push(...run);
-      else if (run.length < 3 && place > 0 && place < runs.length - 1) { gone.push(...run); come.push(...run); } else { flush(); tidy.push(['span', run]); }
-    });
-    flush();
-    const box = $('#diff');
-    box.replaceChildren(...tidy.flatMap(([tag, run]) => {
-      const part = document.createElement(tag);
-      part.textContent = (tag === 'span' && run.length > 10 ? [...run.slice(0, 2), '…', ...run.slice(-3)] : run).join(' ');
-      return [part, ' '];
-    }));
-    box.hidden = !(minus + plus);
-    $('#diff-count').textContent = minus + plus ? `${minus} words removed, ${plus} added` : 'Same as the model’s answer';
-  }
-
   document.addEventListener('input', (event) => {
     if (!event.target.closest('#labels')) return;
-    if (event.target.id === 'desired') { cancelAnimationFrame(item.frame); item.frame = requestAnimationFrame(showDiff); }
     if (!event.target.matches('[type=checkbox], [type=radio]')) changed();
   });
   document.addEventListener('change', (event) => {
@@ -316,39 +325,17 @@
     if (!target.closest('#labels')) return;
     if (target.name === 'categories') chose(target);
     if (target.name === 'severity') item.severity = true;
-    if (target.name === 'verdict' && target.value === 'fail' && $('#review').dataset.pane !== 'label' && !$('.cats').checkVisibility()) pane('#labels');
     changed();
   });
 
-  // ── keys and panes ─────────────────────────────────────────────────────────
   hub.keys.pressed = (control, key) => { if (key === 'p' && control.name === 'verdict') form().requestSubmit($('footer .primary', form())); };
   hub.keys.s = () => {
     const all = $$('[name=severity]', form()), now = all.findIndex((radio) => radio.checked);
     hub.act(all[(now + 1) % all.length]);
   };
-  const scroll = (share) => $('#item').scrollBy({ top: share * $('#item').clientHeight });
-  hub.keys.space = () => scroll(0.85);
-  hub.keys['shift+space'] = () => scroll(-0.85);
-
-  function pane(hash) {
-    const review = $('#review');
-    if (hash === '#labels') review.dataset.pane = 'label'; else delete review.dataset.pane;
-    for (const link of $$('.pane-switch a')) link.hash === hash ? link.setAttribute('aria-current', 'true') : link.removeAttribute('aria-current');
-  }
-  document.addEventListener('click', (event) => {
-    const link = event.target.closest('.pane-switch a');
-    if (link) { event.preventDefault(); pane(link.hash); }
-    if (event.target.closest('[data-sources]')) {
-      const all = $$('.docs details'), open = !all.every((one) => one.open);
-      for (const one of all) one.open = open;
-    }
-    if (event.detail) event.target.closest('summary')?.blur(); // opened by mouse: Enter and Space mean the item again
-    const trace = event.target.closest('.meta a');
-    if (trace && item) { event.preventDefault(); window.open(trace.href, '_blank', 'noopener'); }
-  });
-
   if (form()) {
     begin();
+    hub.sending.begin();
     // Keys pressed while this file was still on its way have been acted upon already: they count.
     const early = $$('[type=radio], [type=checkbox]', form()).filter((box) => box.checked !== box.defaultChecked);
     for (const box of early) box.dispatchEvent(new Event('change', { bubbles: true }));
