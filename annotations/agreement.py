@@ -21,6 +21,7 @@ from annotations.estimation import LEAST_LABELS, wilson
 RELIABLE, TENTATIVE = 0.8, 0.667  # Krippendorff, Content Analysis, 2004, 241
 RESAMPLES = 1000
 SEED = 20_080_501  # fixed: the same labels give the same interval
+ONE_SIDED = 0.32  # of two drawn answers so many differ by chance: one answer is 80 % of all
 APART = 0.15  # AC1 above alpha by so much: they tell different stories
 OVERLAP = 0.5  # intersection over union from which two marks are the same one
 
@@ -145,7 +146,9 @@ def one_sided(share: Agreement, alpha: Agreement, ac1: Agreement) -> bool:
     """Whether most answers are the same one, so that α is low although reviewers rarely differ."""
     if not (share.enough and ac1.enough) or share.value is None or ac1.value is None:
         return False
-    return share.value >= RELIABLE and ac1.value - (alpha.value or 0.0) >= APART
+    low = alpha.value or 0.0
+    by_chance = (1 - share.value) / (1 - low) if low < 1 else 0.0  # α is one minus what differs by this
+    return share.value >= RELIABLE and by_chance <= ONE_SIDED and ac1.value - low >= APART
 
 
 def _patterns(items: Iterable[Sequence[Any]], least: int = 2) -> Counter[Pattern]:

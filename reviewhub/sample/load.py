@@ -17,7 +17,7 @@ from feedback.models import Inbox, Interaction, Score
 from monitoring import buckets
 from projects import services as projects
 from projects.models import Project
-from reviewhub.sample import golden, people, reviews, routing, watch
+from reviewhub.sample import audit, golden, people, reviews, routing, second, watch
 from reviewhub.sample.content import read
 from reviewhub.sample.generate import SEED, Traffic, generate
 from reviewhub.sample.people import SAMPLE_USERS, Team
@@ -65,6 +65,7 @@ def load(now: datetime | None = None, *, seed: int = SEED, passwords: dict[str, 
     traffic = generate(now, seed=seed)
     start, middle = now - MONTH, now + CLOSER_LOOK
     routing.set_up(project, team, start)
+    second.ask_for_them(project, team)
     stretches = zip(traffic.split(middle), (start, middle), (middle, now), SAMPLE_RATES, strict=True)
     for part, begins, ends, rate in stretches:
         routing.set_rate(project, team, rate, begins)
@@ -141,7 +142,9 @@ def _work(project: Project, traffic: Traffic, team: Team, now: datetime, rng: Ra
     found = Score.objects.filter(project=project, source=Score.Source.DETECTOR).values_list("pk", "interaction_id")
     stamp(Score, {pk: {"created_at": asked[rows[item]] + DETECTED_AFTER} for pk, item in found})
     tasks = _enqueued(project, traffic, asked)
-    reviews.cast(project, reviews.plan(rng, tasks, traffic.exchanges, team, now))
+    votes = reviews.plan(rng, tasks, traffic.exchanges, team, now)
+    reviews.cast(project, votes, second.Differences(team, now))
+    audit.hold(project, traffic.exchanges, team, now, rng)
     inbox.drain(Inbox.Stage.MEASURE, buckets.measure, batch=ALL_AT_ONCE)
     # Only now: while it counts as history that arrived at once, the five-minute buckets of a month are not filled.
     stamp(Interaction, {pk: {"received_at": asked[ident] + ARRIVES_AFTER} for pk, ident in rows.items()})

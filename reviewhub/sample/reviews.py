@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from annotations import claims, labelling
 from annotations.models import Annotation, Claim, Label, Task
 from projects.models import Project, User
+from reviewhub.sample import second
 from reviewhub.sample.people import Team
 from reviewhub.sample.stamps import stamp
 from reviewhub.sample.written import Exchange
@@ -56,19 +57,37 @@ def plan(rng: Random, tasks: list[Task], exchanges: dict[str, Exchange], team: T
         if left or at > now - timedelta(minutes=10):
             continue
         exchange = exchanges[task.interaction.external_id]
-        reviewer, seconds = _reviewer(team, exchange), rng.lognormvariate(3.9, 0.6)
-        votes.append(Vote(task, reviewer, at, round(seconds, 1), _opinion(rng, task, exchange)))
+        votes += [vote for vote in opinions(rng, task, exchange, team, at) if vote.at < now - timedelta(minutes=10)]
     votes.sort(key=lambda vote: (vote.at, vote.task.pk))
     for vote in votes:
         # One golden example for each way to fail, and now and then a good answer that must stay good.
         exchange = exchanges[vote.task.interaction.external_id]
         seen = (exchange.pattern.key, vote.body["verdict"] == "fail")
         right = exchange.faulty is (vote.body["verdict"] == "fail")
-        wanted = right and (exchange.faulty or rng.random() < 0.25)
+        wanted = right and vote.reviewer == _reviewer(team, exchange) and (exchange.faulty or rng.random() < 0.25)
         if wanted and seen not in golden and not vote.task.interaction.error_type:
             golden.add(seen)
             vote.body["golden"] = True
     return votes
+
+
+def opinions(rng: Random, task: Task, exchange: Exchange, team: Team, at: datetime) -> list[Vote]:
+    """One vote, or two of what two people see; where their verdicts differ a third of who knows the subject least."""
+    reviewer, body = _reviewer(team, exchange), _opinion(rng, task, exchange)
+    votes = [Vote(task, reviewer, at, _seconds(rng), body)]
+    if task.needed < 2:
+        return votes
+    body["suggestion_seen"] = False  # nobody sees one who labels blind
+    for other in second.colleagues(team, reviewer):
+        later = votes[-1].at + timedelta(minutes=rng.uniform(15, 600))
+        votes.append(Vote(task, other, later, _seconds(rng), second.opinion(rng, body)))
+        if len({vote.body["verdict"] for vote in votes}) == 1:
+            break
+    return votes
+
+
+def _seconds(rng: Random) -> float:
+    return round(rng.lognormvariate(3.9, 0.6), 1)
 
 
 def _worked_at(rng: Random, task: Task) -> datetime:
@@ -110,19 +129,28 @@ def _opinion(rng: Random, task: Task, exchange: Exchange) -> dict[str, Any]:
     return {**body, "verdict": "pass", "note": note}
 
 
-def cast(project: Project, votes: list[Vote]) -> int:
-    """Claims and submits each vote, then gives claims, votes, labels and tasks their times. Returns the labels."""
+def cast(project: Project, votes: list[Vote], differences: second.Differences) -> int:
+    """Claims and submits each vote, then gives claims, votes, labels and tasks their times. Returns the labels.
+
+    Differences are settled on the way, when their time has come: what follows reads labels in the order of settling.
+    """
     annotated: dict[int, Vote] = {}
+    ended: dict[int, datetime] = {}
     for vote in votes:
+        ended |= differences.until(vote.at)
         claim = claims.claim_task(user=vote.reviewer, task=vote.task)
         if claim is None:
             continue
         submission = labelling.parse_submission(project, {**vote.body, "seconds": vote.seconds})
         done = labelling.submit(user=vote.reviewer, token=claim.token, submission=submission)
         annotated[done.annotation.pk] = vote
-    rows = Annotation.objects.filter(pk__in=annotated).values_list("pk", "claim_id", "task_id")
-    by_task = {task: annotated[pk] for pk, _, task in rows}
-    stamp(Annotation, {pk: {"created_at": annotated[pk].at} for pk, _, _ in rows})
+        ended[vote.task.pk] = vote.at
+        vote.task.refresh_from_db(fields=["state"])
+        if vote.task.state == Task.State.DISPUTED:
+            differences.came_up(vote.task, vote.at)
+    ended |= differences.until(datetime.max.replace(tzinfo=UTC))
+    rows = list(Annotation.objects.filter(pk__in=annotated).values_list("pk", "claim_id"))
+    stamp(Annotation, {pk: {"created_at": annotated[pk].at} for pk, _ in rows})
     stamp(
         Claim,
         {
@@ -130,10 +158,11 @@ def cast(project: Project, votes: list[Vote]) -> int:
                 "claimed_at": annotated[pk].at - timedelta(seconds=annotated[pk].seconds),
                 "expires_at": annotated[pk].at + timedelta(minutes=9), "ended_at": annotated[pk].at,
             }
-            for pk, claim, _ in rows
+            for pk, claim in rows
         },
     )  # fmt: skip
-    stamp(Task, {task: {"done_at": vote.at} for task, vote in by_task.items()})
+    over = set(Task.objects.filter(pk__in=ended).exclude(state=Task.State.OPEN).values_list("pk", flat=True))
+    stamp(Task, {task: {"done_at": ended[task]} for task in over})
     labels = Label.objects.filter(project=project).values_list("pk", "task_id")
-    stamp(Label, {pk: {"settled_at": by_task[task].at} for pk, task in labels if task in by_task})
+    stamp(Label, {pk: {"settled_at": ended[task]} for pk, task in labels if task in ended})
     return len(labels)

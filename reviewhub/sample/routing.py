@@ -59,7 +59,7 @@ def health_checks(since: datetime, until: datetime) -> list[dict[str, Any]]:
     return [
         {
             "id": f"nl-probe-{at:%Y%m%d-%H}", "user_id": "probe-uptime", "feature": "health-check",
-            "environment": "production", "created_at": at.isoformat(), "input": "Are you there?",
+            "environment": "monitoring", "created_at": at.isoformat(), "input": "Are you there?",
             "output": "Yes, I am here.", "latency_ms": 240.0,
         }
         for at in times

@@ -70,6 +70,8 @@ def test_a_one_sided_table_is_low_by_kappa_and_high_by_ac1_and_said_to_be_so() -
     assert one_sided(share, krippendorff(pairs), ac1)
     even = pairs_of([[60, 5], [5, 55]])
     assert not one_sided(percent(even), krippendorff(even), gwet(even))
+    unsure = pairs_of([[30, 6, 0], [3, 21, 0], [0, 0, 0]])  # both answers are common, a third is none
+    assert not one_sided(percent(unsure), krippendorff(unsure), gwet(unsure))
 
 
 # What is shared, and what cannot be said

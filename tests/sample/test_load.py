@@ -14,7 +14,18 @@ from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from reviewhub_client import checks
 
-from annotations.models import Annotation, Claim, FailureMode, Label, Task, TriageRevision, TriageRule
+from annotations import agreement_report, audits, shared_items
+from annotations.models import (
+    Adjudication,
+    Annotation,
+    Audit,
+    Claim,
+    FailureMode,
+    Label,
+    Task,
+    TriageRevision,
+    TriageRule,
+)
 from evals.models import DatasetVersion, Example, Judge, JudgeJob, Run
 from feedback.models import Feedback, Inbox, Interaction, Score
 from monitoring.models import Alert, MetricBucket
@@ -73,6 +84,29 @@ def test_labels_are_settled_and_a_living_backlog_is_left(sample: Project) -> Non
     assert 18 <= waiting.count() <= 45
     assert waiting.values("queue").distinct().count() == 3
     assert not Claim.objects.filter(state="leased").exists()
+
+
+@pytest.mark.django_db
+def test_items_that_two_people_labelled_blind_tell_how_far_they_agree(sample: Project) -> None:
+    figures = agreement_report.report(shared_items.load(sample))
+    assert figures.n >= 40
+    assert 0.4 < (figures.verdict.alpha.value or 0) < 0.96
+    disputed = Task.objects.filter(project=sample, state="disputed").count()
+    settled = Adjudication.objects.filter(task__project=sample)
+    assert 1 <= disputed <= 8
+    assert settled.count() >= 3
+    assert not settled.exclude(created_at=F("label__settled_at")).exists()
+
+
+@pytest.mark.django_db
+def test_last_weeks_audit_is_signed_with_a_rate_for_the_whole_week(sample: Project) -> None:
+    audit = Audit.objects.get(project=sample)
+    figures = audits.result(audit)
+    assert audit.signed_by
+    assert (figures.total.drawn, figures.waiting) == (40, 0)
+    assert figures.total.enough
+    assert len(figures.lines) >= 2
+    assert not Task.objects.filter(queue=audit.queue, state="open").exists()
 
 
 @pytest.mark.django_db
