@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils.safestring import SafeString
 
 from annotations.estimation import wilson
@@ -135,18 +135,6 @@ def figures(version: DatasetVersion) -> dict[str, Any]:
     return {**counted, "waiting": counted["items"] - counted["approved"], "test_from": f"{starts[0]:.1f}",
             "test_wide": f"{starts[1] - starts[0]:.1f}", "train_from": f"{starts[1]:.1f}",
             "train_wide": f"{100 - starts[1]:.1f}"}  # fmt: skip
-
-
-def changes(version: DatasetVersion, since: DatasetVersion) -> dict[str, int]:
-    """How many examples were added, removed and changed from one version to a later one."""
-    before = Example.objects.filter(version=since, key=OuterRef("key"))
-    after = Example.objects.filter(version=version, key=OuterRef("key"))
-    same = before.filter(input=OuterRef("input"), expected=OuterRef("expected"))
-    return {
-        "added": version.examples.filter(~Exists(before)).count(),
-        "removed": since.examples.filter(~Exists(after)).count(),
-        "changed": version.examples.filter(Exists(before), ~Exists(same)).count(),
-    }
 
 
 def examples_page(version: DatasetVersion, after: str) -> tuple[list[ExampleRow], str]:

@@ -54,15 +54,20 @@ def between(version: DatasetVersion, since: DatasetVersion, after: str = "") -> 
 
     Of a draft only what is approved counts as added or changed: the rest would not be frozen.
     """
-    sets = _sets(version, since)
-    counts = {kind: found.count() for kind, found in sets.items()}
+    sets, counts = _sets(version, since), counted(version, since)
     keys = _page(sets, after)
     shown = keys[:PAGE]
     newer = {each.key: each for each in version.examples.filter(key__in=[key for _, key in shown])}
     older = {each.key: each for each in since.examples.filter(key__in=[key for _, key in shown])}
     rows = [_change(kind, newer.get(key) if kind != "removed" else None, older.get(key)) for kind, key in shown]
-    same = version.examples.filter(approved_at__isnull=False).count() - counts["added"] - counts["changed"]
+    # An unapproved change counts as none: freezing would keep the earlier example.
+    same = since.examples.count() - counts["removed"] - counts["changed"]
     return Changes(counts, same, rows, " ".join(shown[-1]) if len(keys) > PAGE else "")
+
+
+def counted(version: DatasetVersion, since: DatasetVersion) -> dict[str, int]:
+    """How many examples were changed, added and removed, by those names."""
+    return {kind: found.count() for kind, found in _sets(version, since).items()}
 
 
 def _sets(version: DatasetVersion, since: DatasetVersion) -> dict[str, QuerySet[Example]]:

@@ -13,7 +13,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
 from annotations.models import Label
-from evals import api, curation, datasets, export, queries
+from evals import api, curation, datasets, export, queries, version_diff
 from evals.formats import formats
 from evals.models import Dataset, DatasetVersion, Example, Run
 from projects.access import ProjectRequest, Right, project_view
@@ -96,7 +96,7 @@ def _contents(version: DatasetVersion, frozen: list[DatasetVersion], after: str)
         "next_after": next_after,
         "waiting": queries.waiting_rows(version),
         "before": before,
-        "changes": queries.changes(version, before) if before else None,
+        "changes": version_diff.counted(version, before) if before else None,
         "runs": Run.objects.filter(version=version).order_by("-created_at")[:10],
     }
 
