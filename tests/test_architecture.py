@@ -161,6 +161,17 @@ def test_no_template_has(what: str, pattern: str) -> None:
     assert found == [], what
 
 
+def test_every_class_of_a_page_is_styled_or_known_to_a_script() -> None:
+    static = ROOT / "reviewhub" / "static"
+    known = set(re.findall(r"\.([a-zA-Z][\w-]*)", "".join(path.read_text() for path in static.rglob("*.[cj]s*"))))
+    strange = []
+    for path in (ROOT / "templates").rglob("*.html"):
+        plain = re.sub(r"{%.*?%}|{{.*?}}", " ", path.read_text(), flags=re.DOTALL)
+        named = {name for value in re.findall(r'class="([^"]*)"', plain) for name in value.split()}
+        strange += [f"{path.name}: {name}" for name in named - known]
+    assert strange == []
+
+
 def test_safe_strings_are_made_in_one_place() -> None:
     found = [str(path.relative_to(ROOT)) for path in modules(*ORDER) if re.search(r"\bmark_safe\b", path.read_text())]
     assert found == ["projects/rendering.py"]
