@@ -162,10 +162,11 @@ def send(project: Project, user: User, pks: Sequence[int], queue: str) -> str:
     found = project.queues.filter(slug=queue).first()
     if found is None:
         raise invalid("/queue", "Choose a queue.")
-    sent = sending.send(project, user, pks, found)
+    sent, moved = sending.send(project, user, pks, found)
     kept = len(pks) - sent
-    told = f"Sent {sent:,} interaction{'' if sent == 1 else 's'} to {found.name}."
-    return told + (f" {kept:,} had been in it or wait elsewhere." if kept else "")
+    told = f"Sent {sent:,} interaction{'' if sent == 1 else 's'} to {found.name}"
+    told += f", {moved:,} from another queue." if moved else "."
+    return told + (f" {kept:,} had been in it, or somebody has them." if kept else "")
 
 
 TO_QUEUE = Action("queue", "Send to queue", "inbox", "q", "Queue", (Right.LEAD,), send, queues_of)

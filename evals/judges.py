@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,8 @@ from django.db.models import Max
 from django.utils.text import slugify
 
 from evals import calibration, judging
-from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeBudget
+from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeBudget, JudgeJob
+from feedback.models import Interaction
 from projects import audit
 from projects.models import Project, ProviderConnection, User
 
@@ -92,6 +93,15 @@ def start_backfill(judge: Judge, *, limit: int, actor: User | None) -> int:
     with transaction.atomic():
         count = judging.backfill(judge, limit=limit)
         audit.record(judge.project, actor, "judge.backfilled", str(judge), items=count)
+    return count
+
+
+def ask_about(judge: Judge, items: Sequence[Interaction], *, actor: User | None) -> int:
+    """Enqueues those of these interactions that have an answer and that the judge has not seen. Returns how many."""
+    with transaction.atomic():
+        new = list(judging.not_judged(judge).filter(pk__in=[item.pk for item in items]))
+        count = judging.enqueue([(judge, item) for item in new], JudgeJob.Purpose.BACKFILL)
+        audit.record(judge.project, actor, "judge.asked", str(judge), items=count)
     return count
 
 

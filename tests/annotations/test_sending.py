@@ -50,14 +50,35 @@ class TestSending:
             )
             assert [reason["text"] for reason in task.reasons] == ["Sent by Lead"]
 
-    def test_what_waits_or_was_in_the_queue_is_left_alone(self, lead: Client, project: Project) -> None:
+    def test_what_waits_elsewhere_moves_with_its_reasons_and_what_was_in_the_queue_stays(
+        self, lead: Client, project: Project
+    ) -> None:
         flow.complaint(project, "waits")
         flow.interaction(project, "new")
+        before = Task.objects.get()
         html = send(lead, "waits", "new")
-        assert "Sent 1 interaction to" in html
-        assert "1 had been in it or wait elsewhere." in html
-        assert "Sent 0 interactions to" in send(lead, "new")
+        assert "Sent 2 interactions to Random sample, 1 from another queue." in html
+        moved = Task.objects.get(pk=before.pk)
+        assert (before.queue.slug, moved.queue.slug) == ("negative-feedback", "random-sample")
+        assert [reason["kind"] for reason in moved.reasons][-1] == "sent"
+        assert len(moved.reasons) == len(before.reasons) + 1
+        assert (moved.sampled, moved.due_at) == (before.sampled, before.due_at)
+        flow.thumbs_down(project, "waits")
+        triage.run()
+        assert Task.objects.get(pk=before.pk).queue.slug == "random-sample"
+        html = send(lead, "waits", "new")
+        assert "Sent 0 interactions to Random sample. 2 had been in it, or somebody has them." in html
         assert Task.objects.count() == 2
+
+    def test_what_somebody_has_stays_with_them(self, lead: Client, project: Project, people: dict[str, User]) -> None:
+        flow.complaint(project, "held")
+        flow.complaint(project, "assigned")
+        first, other = Task.objects.order_by("pk")
+        queue = project.queues.get(slug="negative-feedback")
+        Task.objects.filter(pk=other.pk).update(assigned_to=people["reviewer"])
+        assert claims.claim_task(user=people["reviewer"], task=first)
+        assert "2 had been in it, or somebody has them." in send(lead, "held", "assigned")
+        assert set(Task.objects.values_list("queue", flat=True)) == {queue.pk}
 
     def test_later_facts_neither_drop_nor_move_it_and_add_their_reasons(self, lead: Client, project: Project) -> None:
         flow.interaction(project, "a")
