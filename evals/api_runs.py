@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from evals import checks, export, runs, schema
 from evals.api import body_object, caller_of
-from evals.models import DatasetVersion, Run
+from evals.models import DatasetVersion, Result, Run
 from evals.schema import OverrideIn, ResultsIn, RunIn
 from feedback import limits
-from feedback.openapi import WHOLE, body_of
+from feedback.openapi import LISTED, WHOLE, body_of
 from feedback.schema import check
 from projects.access import Right
 from projects.auth import allow
@@ -23,6 +24,8 @@ from projects.errors import ApiError, invalid
 from projects.keys import Caller
 from projects.models import ApiKey
 from projects.openapi import ERROR
+
+CURSOR: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 
 
 def run_body(run: Run) -> dict[str, Any]:
@@ -36,6 +39,12 @@ def run_body(run: Run) -> dict[str, Any]:
         "approved_at": run.approved_at, "override": _override(run), "gate": _gate(run),
         **{name: run.summary.get(name) for name in told},
     }  # fmt: skip
+
+
+def result_body(result: Result) -> dict[str, Any]:
+    """One answer as the API tells it: what was sent, with the server's verdict where it judged."""
+    told = ("repeat", "output", "passed", "checks", "error", "latency_ms", "cost_usd", "score", "created_at")
+    return {"example": result.example_key, **{name: getattr(result, name) for name in told}}
 
 
 def _gate(run: Run) -> str | None:
@@ -115,7 +124,25 @@ class RunDetail(APIView):
 
 
 class RunResults(APIView):
-    permission_classes = [allow(scope=ApiKey.Scope.RUNS, right=Right.BUILD)]
+    """``/api/v1/runs/{id}/results``: send answers, or read what was sent."""
+
+    def get_permissions(self) -> list[BasePermission]:
+        if self.request.method == "POST":
+            return [allow(scope=ApiKey.Scope.RUNS, right=Right.BUILD)()]
+        return [allow(scope=ApiKey.Scope.READ, right=Right.READ)()]
+
+    @extend_schema(
+        operation_id="run_results", tags=["Runs"], responses={200: LISTED},
+        parameters=[OpenApiParameter("cursor", CURSOR, description="``next`` of the page before")],
+    )  # fmt: skip
+    def get(self, request: Request, run_id: uuid.UUID) -> Response:
+        """Read the answers of a run in the order in which they came, at most 200 and about 4 MB at a time. ``next`` is
+        the cursor of the page after this one, or null."""
+        cursor = request.query_params.get("cursor", "0")
+        if not (cursor.isascii() and cursor.isdecimal() and int(cursor) < 2**63):
+            raise invalid("/cursor", "A cursor is the number that a page gave as next.")
+        rows, last = runs.results_after(find_run(caller_of(request), run_id), int(cursor))
+        return Response({"results": [result_body(row) for row in rows], "next": last and str(last)})
 
     @extend_schema(
         operation_id="run_add_results", tags=["Runs"], request={"application/json": body_of(ResultsIn)},

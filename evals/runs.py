@@ -22,6 +22,7 @@ from projects.models import Project, User
 EXPECTED: list[dict[str, Any]] = [{"type": "expected"}]  # the checks that follow from each example
 MAX_MISSING_LISTED = 20
 MAX_REASON = 500
+RESULTS_PAGE, RESULTS_WEIGHT = 200, 4_000_000  # answers and characters of a page
 LOOKED_BACK = 20  # runs whose repeats tell which examples are flaky
 
 
@@ -203,6 +204,19 @@ def answered_repeats(run: Run, keys: list[str]) -> dict[str, list[int]]:
     for key, repeat in run.results.filter(example_key__in=keys).order_by("repeat").values_list("example_key", "repeat"):
         found.setdefault(key, []).append(repeat)
     return found
+
+
+def results_after(run: Run, last: int) -> tuple[list[Result], int | None]:
+    """The answers that came after the one of this number, as many as fit a page, and the number to go on from; None
+    where these are all. A batch is stored under the run's lock, so that none can come in before what was read."""
+    page: list[Result] = []
+    weight = 0
+    for result in run.results.filter(pk__gt=last).order_by("pk").iterator(chunk_size=20):
+        if page and (len(page) == RESULTS_PAGE or weight > RESULTS_WEIGHT):
+            return page, page[-1].pk
+        page.append(result)
+        weight += len(result.output)
+    return page, None
 
 
 @transaction.atomic

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 MAX_OUTPUT = 1_000_000
 MAX_ERROR = 500
+MOST_MS, MOST_USD = 1e12, 1e6  # what the hub takes
 
 
 class CannotRun(Exception):
@@ -56,6 +57,22 @@ class Wish:
 
 
 Make = Callable[[Wish], Target]
+
+
+def storable(answer: Answer) -> Answer:
+    """The answer as the hub can keep it. A text that is no Unicode (half a surrogate pair) becomes an error; a time or
+    a cost beyond belief is not known."""
+    latency, cost = _below(answer.latency_ms, MOST_MS), _below(answer.cost_usd, MOST_USD)
+    error = answer.error.encode("utf-8", "replace").decode()[:MAX_ERROR]
+    try:
+        answer.output.encode("utf-8")
+    except UnicodeEncodeError:
+        return replace(answer, output="", error="the answer is no valid Unicode", latency_ms=latency, cost_usd=cost)
+    return replace(answer, error=error, latency_ms=latency, cost_usd=cost)
+
+
+def _below(value: float | None, most: float) -> float | None:
+    return value if value is not None and 0 <= value < most else None
 
 
 def bounded(

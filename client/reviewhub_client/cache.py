@@ -11,12 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reviewhub_client.answers import Answer, CannotRun, Target
+from reviewhub_client.answers import Answer, CannotRun, Target, storable
 
 
 class Cached:
-    """A target that first looks into a folder. The key is a hash of the target's description, the example's input and
-    the number of the repeat, so that a changed prompt, model or parameter is asked anew. Errors are not kept."""
+    """A target that first looks into a folder. The key is a hash of what the target is (``identity``, else its
+    description), the example's input and the number of the repeat, so that a changed prompt, model, parameter, address
+    or function is asked anew. Errors are not kept."""
 
     def __init__(self, target: Target, folder: str | Path) -> None:
         self.target, self.folder = target, Path(folder)
@@ -34,15 +35,19 @@ class Cached:
         try:
             kept = Answer(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):  # not there, or cut off by a kill: asked again
-            answer = self.target.answer(example)
+            answer = storable(self.target.answer(example))
             if not answer.error:
                 self._keep(path, answer)
             return answer
         self.hits += 1
         return kept
 
+    def _identity(self) -> dict[str, Any]:
+        told = getattr(self.target, "identity", self.target.describe)()
+        return dict(told)
+
     def _key(self, example: Mapping[str, Any], repeat: int) -> str:
-        asked = [self.describe(), example.get("input"), repeat]
+        asked = [self._identity(), example.get("input"), repeat]
         return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def _keep(self, path: Path, answer: Answer) -> None:

@@ -79,11 +79,13 @@ def parser() -> argparse.ArgumentParser:
         "--judge", default="", metavar="MODEL", help="openai:MODEL or anthropic:MODEL for what words do not settle"
     )
     words.add_argument("--price", default="", metavar="IN,OUT", help="US dollars for a million tokens")
+    words.add_argument("--judge-price", default="", metavar="IN,OUT", help="the same for the judge; otherwise --price")
     words.add_argument("--budget", type=float, metavar="USD", help="stop when so much is spent; needs --price")
     words.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep answers by what was asked, and take them from there"
     )
-    words.add_argument("--estimate", action="store_true", help="say what it would take, and stop")
+    words.add_argument("--estimate", "--estimate-only", action="store_true", help="say what it would take, and stop")
+    words.add_argument("--yes", action="store_true", help="start without asking; on a terminal it is asked first")
     words.add_argument("--retries", type=int, default=5, help="for an answer that may come later (5)")
     words.add_argument("--concurrency", type=int, default=8, help="requests at a time (8)")
     words.add_argument("--timeout", type=float, default=120.0, help="seconds for one answer (120)")
@@ -137,8 +139,8 @@ def _evaluate(options: argparse.Namespace) -> Evaluation | None:
             sys.stdout.write(f"{estimate(work, price=price, concurrency=options.concurrency)}\n")
             return None
         plan = Plan(
-            concurrency=options.concurrency, price=price, budget=options.budget, ask=_judge(options), told=_tell,
-            progress=_progress(),
+            concurrency=options.concurrency, price=price, budget=options.budget, ask=_judge(options),
+            told=_tell if options.yes else _tell_and_ask, progress=_progress(),
         )  # fmt: skip
         return evaluate(
             hub, dataset, version or "latest", target, candidate=options.candidate, baseline=options.baseline,
@@ -151,7 +153,9 @@ def _evaluate(options: argparse.Namespace) -> Evaluation | None:
 def _judge(options: argparse.Namespace) -> ModelJudge | None:
     if not options.judge:
         return None
-    return ModelJudge(resolve(options.judge, timeout=options.timeout, retries=options.retries), options.judge)
+    model = resolve(options.judge, timeout=options.timeout, retries=options.retries)
+    price = options.judge_price or options.price
+    return ModelJudge(model, options.judge, Price.parse(price) if price else None)
 
 
 def _judged_by(wanted: list[dict[str, Any]], judge: str) -> list[dict[str, Any]]:
@@ -166,6 +170,17 @@ def _judged_by(wanted: list[dict[str, Any]], judge: str) -> list[dict[str, Any]]
 
 def _tell(found: Estimate) -> None:
     sys.stderr.write(f"{found}\n")
+
+
+def _tell_and_ask(found: Estimate) -> None:
+    """The estimate, and on a terminal the question whether to go on; a CI job has nobody to ask."""
+    _tell(found)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    sys.stderr.write("Start? [Y/n] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("", "y", "yes"):
+        raise CannotRun("Nothing was asked.")
 
 
 def _write(options: argparse.Namespace, evaluation: Evaluation | None) -> None:

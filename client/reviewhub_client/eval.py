@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from reviewhub_client import checks, schema
-from reviewhub_client.answers import Answer, CannotRun, Target
+from reviewhub_client.answers import Answer, CannotRun, Target, storable
 from reviewhub_client.cache import Cached
 from reviewhub_client.hub import Golden, Hub
 from reviewhub_client.judging import NoOpinion
@@ -56,7 +56,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came of it: the run as the hub tells it, the version, and the answers that this process got.
+    """What came of it: the run as the hub tells it, the version, and the answers, those of earlier processes too.
 
     ``judged`` holds one answer an example: with repeats the first that does not pass, which is the one to look at.
     """
@@ -110,13 +110,13 @@ def evaluate(
         raise CannotRun(f"None of the answers in {target.path} is to an example of {dataset}. Are the ids right?")
     for example in examples.values():  # a check that cannot run is found before the first answer is paid for
         _judge(example, Answer("x", latency_ms=0.0, cost_usd=0.0), wanted, None if plan.ask is None else _yes, 0.0)
-    purse = Purse(plan.price, plan.budget)
+    purse = Purse(plan.price, plan.budget, plan.ask)
     if resume:
         run = hub.run(resume)
         if run["dataset"] != dataset or run["version"] != golden.header["version"]:
             raise CannotRun(f"Run {resume} is about {run['dataset']}@{run['version']}.")
         if run["state"] == "finished":
-            return Evaluation(run, golden)
+            return Evaluation(run, golden, _earlier(hub, resume, examples))
     else:
         if not isinstance(target, FileTarget):
             _affordable(_told(list(examples.values()) * repeats, plan), plan)
@@ -127,7 +127,7 @@ def evaluate(
             **({"flaky_repeats": flaky_repeats} if flaky_repeats > repeats else {}),
         )  # fmt: skip
     work = _work(run, examples)
-    upload = _Upload(hub, run["id"])
+    upload = _Upload(hub, run["id"], _earlier(hub, resume, examples) if resume else {})
     try:
         for done, one in enumerate(_answers(work, target, wanted, plan, purse), 1):
             upload.add(one)
@@ -176,11 +176,29 @@ def _work(run: Mapping[str, Any], examples: Mapping[str, dict[str, Any]]) -> lis
     ]
 
 
+def _earlier(hub: Hub, run_id: str, examples: Mapping[str, dict[str, Any]]) -> dict[str, Judged]:
+    """What an earlier process was answered, so that the reports of a resumed run are whole."""
+    judged: dict[str, Judged] = {}
+    for told in hub.results(run_id):
+        if told["example"] in examples:
+            answer = Answer(told["output"], told["error"], told["latency_ms"])
+            cost = None if told["cost_usd"] is None else float(told["cost_usd"])
+            example = examples[told["example"]]
+            _keep(judged, Judged(example, answer, told["passed"], told["checks"], told["repeat"], told["score"], cost))
+    return judged
+
+
+def _keep(judged: dict[str, Judged], one: Judged) -> None:
+    known = judged.get(one.key)
+    if known is None or known.passed:
+        judged[one.key] = one
+
+
 class _Upload:
     """Sends judged answers to the hub in batches that fit, and at least every BATCH_SECONDS."""
 
-    def __init__(self, hub: Hub, run_id: str) -> None:
-        self.judged: dict[str, Judged] = {}
+    def __init__(self, hub: Hub, run_id: str, judged: dict[str, Judged]) -> None:
+        self.judged = judged
         self._hub, self._run_id = hub, run_id
         self._waiting: list[dict[str, Any]] = []
         self._size = 0
@@ -192,9 +210,7 @@ class _Upload:
         late = time.monotonic() - self._sent > BATCH_SECONDS
         if late or len(self._waiting) == BATCH_ITEMS or self._size + weight > BATCH_BYTES:
             self.flush()
-        known = self.judged.get(one.key)
-        if known is None or known.passed:
-            self.judged[one.key] = one
+        _keep(self.judged, one)
         self._waiting.append(result)
         self._size += weight
 
@@ -224,7 +240,12 @@ def judged(
     ask: checks.Ask | None = None, purse: Purse | None = None,
 ) -> Judged:  # fmt: skip
     """Asks the target one example and judges the answer. Raises CannotRun."""
-    answer = target.answer(example, repeat) if isinstance(target, Cached) else target.answer(example)
+    try:
+        answer = storable(target.answer(example, repeat) if isinstance(target, Cached) else target.answer(example))
+    except CannotRun:
+        raise
+    except Exception as error:  # a stranger's target; the other examples go on
+        answer = storable(Answer(error=f"{type(error).__name__}: {error}"))
     cost = purse.pay(answer) if purse else answer.cost_usd
     if answer.error:
         return Judged(example, answer, None, [], repeat, None, cost)
@@ -251,13 +272,18 @@ def _answers(
     queue = iter(work)
     with ThreadPoolExecutor(plan.concurrency, thread_name_prefix="reviewhub-eval") as pool:
         under_way: set[Future[Judged]] = {pool.submit(ask, one) for one in islice(queue, plan.concurrency)}
+        failure: BaseException | None = None
         try:
             while under_way:
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                if purse.budget is None or purse.spent < purse.budget:  # what is under way is still waited for
+                failure = failure or next((error for one in done if (error := one.exception())), None)
+                if failure is None and not purse.empty:  # what is under way is still waited for
                     under_way |= {pool.submit(ask, one) for one in islice(queue, len(done))}
                 for future in done:
-                    yield future.result()
+                    if future.exception() is None:
+                        yield future.result()
+            if failure is not None:  # now that what was paid for is handed over
+                raise failure
             if next(queue, None) is not None:
                 purse.check()
         finally:

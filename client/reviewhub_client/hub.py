@@ -220,6 +220,14 @@ class Hub(Recorder):
         """Sends up to 500 answers; sending them again changes nothing."""
         return self._json(Ask("POST", f"/api/v1/runs/{part(run_id)}/results", {"results": list(results)}))
 
+    def results(self, run_id: str) -> Iterator[dict[str, Any]]:
+        """The answers of a run as they were sent, page by page."""
+        cursor = "0"
+        while cursor:
+            page = self._json(Ask("GET", f"/api/v1/runs/{part(run_id)}/results", params={"cursor": cursor}))
+            yield from page["results"]
+            cursor = page.get("next") or ""
+
     def finish_run(self, run_id: str) -> dict[str, Any]:
         """Lets the gate decide."""
         return self._json(Ask("POST", f"/api/v1/runs/{part(run_id)}/finish", {}))

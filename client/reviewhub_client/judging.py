@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from reviewhub_client.answers import Answer, CannotRun
 from reviewhub_client.checks import Opinion
+from reviewhub_client.spending import Price
 from reviewhub_client.target_models import prompt_of
 
 MAX_SHOWN = 20_000
@@ -43,13 +45,17 @@ class Speaker(Protocol):
 
 
 class ModelJudge:
-    """Asks a model how far an answer meets a criterion. Calling it is what ``checks.judge`` takes as ``ask``."""
+    """Asks a model how far an answer meets a criterion. Calling it is what ``checks.judge`` takes as ``ask``.
 
-    def __init__(self, model: object, spec: str) -> None:
+    ``spent`` are the US dollars of all replies so far, by ``price``.
+    """
+
+    def __init__(self, model: object, spec: str, price: Price | None = None) -> None:
         if not hasattr(model, "say"):
             raise CannotRun(f"--judge {spec}: a judge is openai:MODEL, anthropic:MODEL or an address with a model")
         self._model: Speaker = model
-        self.spec = spec
+        self.spec, self.price, self.spent = spec, price, 0.0
+        self._lock = threading.Lock()
 
     def __call__(self, example: Mapping[str, Any], output: str, criterion: str) -> Opinion:
         conversation = "\n".join(f"{one.get('role')}: {one.get('content')}" for one in prompt_of(example))
@@ -57,6 +63,8 @@ class ModelJudge:
             conversation=_inside(conversation), answer=_inside(output), criterion=_inside(criterion)
         )  # fmt: skip
         said = self._model.say([{"role": "user", "content": asked}])
+        with self._lock:  # it is asked by many threads
+            self.spent += (self.price.of(said) if self.price else said.cost_usd) or 0.0
         if said.error:
             raise NoOpinion(f"the judge gave no answer: {said.error}")
         return read(said.output)

@@ -84,24 +84,34 @@ def estimate(work: Iterable[Mapping[str, Any]], *, price: Price | None, concurre
 
 
 class Purse:
-    """Counts what is spent, over all threads. ``budget`` in US dollars; None is no limit."""
+    """Counts what is spent, over all threads. ``budget`` in US dollars; None is no limit. ``judge`` is whoever is paid
+    beside the target and counts by itself, in ``spent``."""
 
-    def __init__(self, price: Price | None, budget: float | None) -> None:
+    def __init__(self, price: Price | None, budget: float | None, judge: object = None) -> None:
         if budget is not None and price is None:
             raise CannotRun("A budget needs a price: --price IN,OUT in US dollars for a million tokens.")
-        self.price, self.budget, self.spent = price, budget, 0.0
+        self.price, self.budget, self._judge, self._answers = price, budget, judge, 0.0
         self._lock = threading.Lock()
+
+    @property
+    def spent(self) -> float:
+        """US dollars for answers and for judging them."""
+        return self._answers + float(getattr(self._judge, "spent", 0.0))
+
+    @property
+    def empty(self) -> bool:
+        return self.budget is not None and self.spent >= self.budget
 
     def check(self) -> None:
         """Raises OverBudget once the budget is spent."""
-        if self.budget is not None and self.spent >= self.budget:
+        if self.empty:
             raise OverBudget(f"The budget of ${self.budget:g} is spent.")
 
     def pay(self, answer: Answer) -> float | None:
         """Counts an answer; what it cost."""
         cost = self.price.of(answer) if self.price else answer.cost_usd
         with self._lock:
-            self.spent += cost or 0.0
+            self._answers += cost or 0.0
         return cost
 
 

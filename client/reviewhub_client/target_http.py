@@ -9,6 +9,7 @@ comes back, empty for the whole body as text. A string that is only a placeholde
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -46,6 +47,7 @@ class HTTPTarget:
             if word not in _WORDS:
                 raise CannotRun(f"{name}: {{{{{word}}}}} is not known; known are {', '.join(_WORDS)}")
         headers = {key: _filled(str(value), name) for key, value in (template.get("headers") or {}).items()}
+        self._headers = sorted(headers.items())
         self._wire = Wire(
             template["url"], headers, what="this request", advice="Check the address and the headers.",
             timeout=timeout, retries=retries, backoff=backoff, transport=transport,
@@ -53,6 +55,11 @@ class HTTPTarget:
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "http", "host": self._wire.host, "name": self.name}
+
+    def identity(self) -> dict[str, Any]:
+        """What its answers depend on. Of the headers only a hash is kept, because keys stand in them."""
+        asked = [self._method, self._wire.url, self._body, self._pointer, self._headers]
+        return {**self.describe(), "sha256": hashlib.sha256(json.dumps(asked).encode()).hexdigest()}
 
     def answer(self, example: Mapping[str, Any]) -> Answer:
         return self._wire.ask(render(self._body, values_of(example)), self._read, method=self._method)

@@ -17,6 +17,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 ANTHROPIC_VERSION = "2023-06-01"
 ANTHROPIC_TOKENS = 2048  # Anthropic refuses requests without a limit
+MAX_REPLY_BYTES = 32_000_000
+KEPT_HEADERS = ("content-type", "retry-after")
 RETRIED_BY_MODELS = RETRIED | {409, 500, 529}
 # Of an example's parameters those that every compatible server understands; others would be refused by some.
 PASSED_ON = frozenset(
@@ -39,7 +41,7 @@ class Wire:
             self.host = httpx.URL(url).host
         except (httpx.InvalidURL, UnicodeEncodeError, ValueError) as error:
             raise CannotRun(f"The target's address or key cannot be used: {error}") from None
-        self._retries, self._backoff = retries, backoff
+        self._retries, self._backoff, self._timeout = retries, backoff, timeout
 
     def ask(self, body: Any, read: Read, *, method: str = "POST") -> Answer:
         """The answer to one request. Raises CannotRun where the address, the model or the key is refused."""
@@ -47,7 +49,7 @@ class Wire:
         for attempt in range(self._retries + 1):
             started = time.perf_counter()
             try:
-                response = self._http.request(method, self.url, json=body)
+                response = self._whole(method, body, started)
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise CannotRun(f"{self.url} is no address: {error}") from None
             except httpx.HTTPError as error:
@@ -63,6 +65,20 @@ class Wire:
             if attempt < self._retries:
                 time.sleep(pause(attempt, self._backoff, asked))
         return Answer(error=failure[:MAX_ERROR])
+
+    def _whole(self, method: str, body: Any, started: float) -> httpx.Response:
+        """The reply within the time for one answer, which httpx takes for each read: a server that sends a byte now
+        and then would hold the run for ever. Raises httpx.HTTPError."""
+        with self._http.stream(method, self.url, json=body) as response:
+            content = bytearray()
+            for piece in response.iter_bytes():
+                content += piece
+                if len(content) > MAX_REPLY_BYTES:
+                    raise httpx.ReadError(f"more than {MAX_REPLY_BYTES // 1_000_000} MB")
+                if time.perf_counter() - started > self._timeout:
+                    raise httpx.ReadTimeout(f"not whole after {self._timeout:g} seconds")
+            kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+            return httpx.Response(response.status_code, headers=kept, content=bytes(content))
 
 
 class OpenAITarget:
@@ -87,6 +103,10 @@ class OpenAITarget:
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "openai", "host": self._wire.host, "model": self.model, "parameters": self.parameters}
+
+    def identity(self) -> dict[str, Any]:
+        """What its answers depend on: two servers of one host are two targets."""
+        return {**self.describe(), "url": self._wire.url}
 
     def answer(self, example: Mapping[str, Any]) -> Answer:
         given = _parameters(example)
@@ -124,6 +144,10 @@ class AnthropicTarget:
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "anthropic", "host": self._wire.host, "model": self.model, "parameters": self.parameters}
+
+    def identity(self) -> dict[str, Any]:
+        """What its answers depend on: two servers of one host are two targets."""
+        return {**self.describe(), "url": self._wire.url}
 
     def answer(self, example: Mapping[str, Any]) -> Answer:
         given = _parameters(example)

@@ -7,9 +7,10 @@ example without an answer.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from reviewhub_client.answers import MAX_ERROR, Answer, CannotRun, Wish, bounded
+
+_BELIEVABLE = 1e15  # and no infinity, nor an integer that is no float
 
 
 class PythonTarget:
@@ -31,6 +34,15 @@ class PythonTarget:
     def describe(self) -> dict[str, Any]:
         return {"kind": "python", "name": self.name}
 
+    def identity(self) -> dict[str, Any]:
+        """What its answers depend on, as far as can be seen: the file that it stands in. What that imports is not."""
+        try:
+            path = inspect.getsourcefile(inspect.unwrap(self._function))
+            source = Path(path).read_bytes() if path else b""
+        except (OSError, TypeError):  # made at run time, or an object that can be called
+            source = b""
+        return {**self.describe(), "sha256": hashlib.sha256(source).hexdigest()}
+
     def answer(self, example: Mapping[str, Any]) -> Answer:
         started = time.perf_counter()
         try:
@@ -43,7 +55,10 @@ class PythonTarget:
         given = said if isinstance(said, dict) and "output" in said else {"output": said}
         output = given["output"]
         if isinstance(output, dict | list):
-            output = json.dumps(output, ensure_ascii=False)
+            try:
+                output = json.dumps(output, ensure_ascii=False)
+            except (TypeError, ValueError) as error:
+                return Answer(error=f"the function returned what is not JSON: {error}"[:MAX_ERROR], latency_ms=took)
         if not isinstance(output, str):
             return Answer(error=f"the function returned {type(output).__name__}, not a text", latency_ms=took)
         return bounded(
@@ -70,7 +85,7 @@ def make(wish: Wish) -> PythonTarget:
 
 
 def _number(value: Any, otherwise: float | None) -> float | None:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _BELIEVABLE
     return float(value) if known else otherwise
 
 
