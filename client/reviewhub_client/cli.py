@@ -18,7 +18,7 @@ from reviewhub_client.answers import CannotRun
 from reviewhub_client.cache import Cached
 from reviewhub_client.eval import Evaluation, Plan, Progress, chosen, evaluate
 from reviewhub_client.hub import Hub
-from reviewhub_client.judging import ModelJudge
+from reviewhub_client.judging import ModelJudge, judged_by
 from reviewhub_client.spending import Estimate, Price, duration, estimate
 from reviewhub_client.targets import resolve
 from reviewhub_client.wire import HubError
@@ -144,7 +144,7 @@ def _evaluate(options: argparse.Namespace) -> Evaluation | None:
         )  # fmt: skip
         return evaluate(
             hub, dataset, version or "latest", target, candidate=options.candidate, baseline=options.baseline,
-            wanted=_judged_by(_checks(options.checks), options.judge), split=options.split,
+            wanted=judged_by(_checks(options.checks), options.judge), split=options.split,
             rules={name: value for name, value in rules.items() if value is not None}, repeats=options.repeats,
             flaky_repeats=options.flaky_repeats, resume=options.resume, plan=plan,
         )  # fmt: skip
@@ -156,16 +156,6 @@ def _judge(options: argparse.Namespace) -> ModelJudge | None:
     model = resolve(options.judge, timeout=options.timeout, retries=options.retries)
     price = options.judge_price or options.price
     return ModelJudge(model, options.judge, Price.parse(price) if price else None)
-
-
-def _judged_by(wanted: list[dict[str, Any]], judge: str) -> list[dict[str, Any]]:
-    """The checks with the judge's name: runs that were judged by another one are not compared."""
-    if not judge:
-        return wanted
-    return [
-        {**check, "judge": judge} if check.get("type") in ("expected", "judge") else check
-        for check in wanted or [{"type": "expected"}]
-    ]
 
 
 def _tell(found: Estimate) -> None:

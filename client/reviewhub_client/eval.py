@@ -205,12 +205,14 @@ class _Upload:
         self._sent = time.monotonic()
 
     def add(self, one: Judged) -> None:
-        result = one.as_result()
+        _keep(self.judged, one)
+        self.send(one.as_result())
+
+    def send(self, result: dict[str, Any]) -> None:
         weight = len(json.dumps(result))
         late = time.monotonic() - self._sent > BATCH_SECONDS
         if late or len(self._waiting) == BATCH_ITEMS or self._size + weight > BATCH_BYTES:
             self.flush()
-        _keep(self.judged, one)
         self._waiting.append(result)
         self._size += weight
 
@@ -218,6 +220,14 @@ class _Upload:
         if self._waiting:
             self._hub.add_results(self._run_id, self._waiting)
         self._waiting, self._size, self._sent = [], 0, time.monotonic()
+
+
+def upload_all(hub: Hub, run_id: str, results: Sequence[dict[str, Any]]) -> None:
+    """Sends results (as ``Judged.as_result`` makes them) in batches that fit."""
+    upload = _Upload(hub, run_id, {})
+    for result in results:
+        upload.send(result)
+    upload.flush()
 
 
 def _yes(example: Mapping[str, Any], output: str, criterion: str) -> checks.Opinion:

@@ -83,6 +83,16 @@ def read(text: str) -> Opinion:
     return Opinion(float(score), " ".join(str(value.get("reasoning") or "").split()))
 
 
+def judged_by(wanted: list[dict[str, Any]], judge: str) -> list[dict[str, Any]]:
+    """The checks with the judge's name: runs that were judged by another one are not compared."""
+    if not judge:
+        return wanted
+    return [
+        {**check, "judge": judge} if check.get("type") in ("expected", "judge") else check
+        for check in wanted or [{"type": "expected"}]
+    ]
+
+
 def _inside(text: str) -> str:
     """Text that cannot end the tag it stands in."""
     return text[:MAX_SHOWN].replace("</", "<\u200b/")
