@@ -108,6 +108,12 @@ def named(project: Project, slug: str) -> Dataset | None:
     return Dataset.objects.filter(project=project, slug=slug).first() if slug else None
 
 
+def usual(project: Project) -> Dataset:
+    """The dataset that is meant where none is named; made if it is not there."""
+    create_default_dataset(project)
+    return Dataset.objects.get(project=project, slug=DEFAULT_SLUG)
+
+
 @transaction.atomic
 def propose(label: Label, *, dataset: Dataset | None = None, actor: User | None = None) -> Example:
     """Puts what a label settled into the draft, unapproved, and returns the example.
@@ -121,9 +127,7 @@ def propose(label: Label, *, dataset: Dataset | None = None, actor: User | None 
         raise ApiError(409, "label_superseded", "This label was taken back or replaced by a newer one.")
     if label.verdict == Verdict.UNSURE:
         raise invalid("/label", "An unsure verdict is no expectation.")
-    if dataset is None:
-        create_default_dataset(label.project)
-        dataset = Dataset.objects.get(project=label.project, slug=DEFAULT_SLUG)
+    dataset = dataset or usual(label.project)
     voters = Annotation.objects.filter(pk__in=label.annotation_ids).values_list("reviewer_id", flat=True)
     proposers = {*voters, *([actor.pk] if actor else [])}
     cluster = (

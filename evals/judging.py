@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from evals import llm, spending, throttle
 from evals.judge_prompts import InvalidVerdict, Prompt, Verdict, build, read_verdict
 from evals.llm import Access, ProviderBusy, ProviderError, Reply, UnusableReply
-from evals.models import Judge, JudgeCall, JudgeJob
+from evals.models import Judge, JudgeCall, JudgeJob, Replay
 from evals.spending import Bill
 from feedback.models import Interaction, Score, text_of
 from feedback.services import record_score
@@ -79,8 +79,8 @@ class Outcome:
 # ── Keys ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def access_of(judge: Judge) -> Access:
-    """Address and key for a judge: its connection's, or those of the environment. Raises NeedsKey."""
+def access_of(judge: Judge | Replay) -> Access:
+    """Address and key for a judge or a replay: its connection's, or those of the environment. Raises NeedsKey."""
     if judge.connection is not None:
         try:
             key = connections.key_of(judge.connection)
@@ -94,7 +94,7 @@ def access_of(judge: Judge) -> Access:
     return Access(judge.provider, base_url, key)
 
 
-def missing_key(judge: Judge) -> str:
+def missing_key(judge: Judge | Replay) -> str:
     """What the judge lacks, in words; "" when it can work."""
     try:
         access_of(judge)

@@ -156,6 +156,80 @@ def _ask_anthropic(access: Access, model: str, prompt: Prompt, timeout: float) -
     return _read_message(_json(body))
 
 
+def load() -> None:
+    """Imports the providers' clients: seconds that must not be taken for a model's."""
+    with _importing:
+        import anthropic  # noqa: F401
+        import httpx2  # noqa: F401
+        import openai  # noqa: F401
+
+
+def converse(access: Access, body: dict[str, Any], *, timeout: float = DEADLINE_SECONDS) -> Reply:
+    """Sends a request as an application would (``openai_body``, ``anthropic_body``) and gives what the model said.
+
+    A refusal, an answer that was cut short and calls of tools are answers: users saw them as such. Raises as
+    ``complete`` does.
+    """
+    known = {name: body[name] for name in ("model", "messages")}
+    apart = {*known, "max_tokens"} if access.provider == "anthropic" else known
+    rest = {name: value for name, value in body.items() if name not in apart}
+    with _importing:
+        import anthropic
+        import openai
+    with _http(access, timeout) as http:
+        options: dict[str, Any] = {"api_key": access.key or "none", "base_url": access.base_url, "max_retries": 0}
+        try:
+            if access.provider == "anthropic":
+                claude = anthropic.Anthropic(**options, http_client=http).messages.with_raw_response
+                said = claude.create(**known, max_tokens=body["max_tokens"], extra_body=rest).http_response.content
+            else:
+                chat = openai.OpenAI(**options, http_client=http).chat.completions.with_raw_response
+                said = chat.create(**known, extra_body=rest).http_response.content
+        except (
+            openai.OpenAIError,
+            anthropic.AnthropicError,
+            outbound.OutboundRefused,
+            outbound.OutboundFailed,
+        ) as error:
+            raise _explained(error) from None
+    return _said_message(_json(said)) if access.provider == "anthropic" else _said_chat(_json(said))
+
+
+def _said_chat(body: dict[str, Any]) -> Reply:
+    usage, choices = body.get("usage"), body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    text = _text_parts(message.get("content")) or _calls(message.get("tool_calls")) or message.get("refusal")
+    return _spoken(text, usage, "prompt_tokens", "completion_tokens")
+
+
+def _said_message(body: dict[str, Any]) -> Reply:
+    content = body.get("content")
+    calls = [block for block in content if isinstance(block, dict) and block.get("type") == "tool_use"] if isinstance(
+        content, list
+    ) else []  # fmt: skip
+    return _spoken(_text_parts(content) or _calls(calls), body.get("usage"), "input_tokens", "output_tokens")
+
+
+def _spoken(text: Any, usage: Any, given: str, got: str) -> Reply:
+    reply = Reply(text if isinstance(text, str) else "", _count(usage, given), _count(usage, got))
+    if not reply.text.strip():
+        raise UnusableReply("The model's reply was empty.", reply)
+    return reply
+
+
+def _text_parts(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = [block.get("text") for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _calls(calls: Any) -> str:
+    return json.dumps(calls, ensure_ascii=False, sort_keys=True) if isinstance(calls, list) and calls else ""
+
+
 def _http(access: Access, timeout: float) -> httpx2.Client:
     """An ``httpx2.Client`` whose only way out is the guarded one."""
     with _importing:

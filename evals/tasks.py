@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from evals import analysis, curation, judging
+from evals import analysis, curation, judging, replaying
 from feedback import inbox
 from feedback.models import Inbox
 from projects import doorbell
@@ -21,6 +21,13 @@ def judge() -> None:
     """Judges what waits. At least once per attempt, exactly one score per job: stored under the job's fence."""
     if judging.work():
         doorbell.ring("evals.judge")
+
+
+@shared_task(name="evals.replay")
+def replay() -> None:
+    """Asks what is to be asked again. At least once per attempt, one answer for each: stored under its fence."""
+    if replaying.work():
+        doorbell.ring("evals.replay")
 
 
 @shared_task(name="inbox.curate")

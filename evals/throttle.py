@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from evals import llm
-from evals.models import Judge, JudgeCall, JudgeJob, ProviderState
+from evals.models import Judge, JudgeCall, JudgeJob, ProviderState, Replay
 
 FAILURES, WITHIN = 5, timedelta(seconds=60)
 # The call that tries may take as long as any.
@@ -23,12 +23,12 @@ RECOVERS = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
 
 
-def key_of(judge: Judge) -> str:
+def key_of(judge: Judge | Replay) -> str:
     """The provider's name in ``ProviderState``: its connection, or the environment's key."""
     return f"connection:{judge.connection_id}" if judge.connection_id else f"environment:{judge.provider}"
 
 
-def paused(judge: Judge) -> ProviderState | None:
+def paused(judge: Judge | Replay) -> ProviderState | None:
     """The state of a provider that is being left alone now; None where it is not."""
     return ProviderState.objects.filter(key=key_of(judge), paused_until__gt=Now()).first()
 
@@ -62,14 +62,14 @@ def room(judge: Judge, most: int) -> int:
     return max(most, 0)
 
 
-def went_well(judge: Judge) -> None:
+def went_well(judge: Judge | Replay) -> None:
     """A provider has answered: the breaker closes. One cheap query where nothing was wrong."""
     ProviderState.objects.filter(key=key_of(judge), failures__gt=0).update(
         failures=0, openings=0, failing_since=None, paused_until=None, probing=False, reason=""
     )
 
 
-def failed(judge: Judge, reason: str) -> None:
+def failed(judge: Judge | Replay, reason: str) -> None:
     """A call failed: counts towards the breaker, and opens it at the fifth in a row within a minute."""
     state = _locked(judge)
     now = timezone.now()
@@ -85,7 +85,7 @@ def failed(judge: Judge, reason: str) -> None:
     state.save()
 
 
-def busy(judge: Judge, seconds: float, at_once: int) -> None:
+def busy(judge: Judge | Replay, seconds: float, at_once: int) -> None:
     """A provider asked for a pause of ``seconds``; ``at_once`` is how many calls it is given when all is well."""
     state = _locked(judge)
     now = timezone.now()
@@ -98,7 +98,7 @@ def busy(judge: Judge, seconds: float, at_once: int) -> None:
     state.save()
 
 
-def _locked(judge: Judge) -> ProviderState:
+def _locked(judge: Judge | Replay) -> ProviderState:
     ProviderState.objects.bulk_create([ProviderState(key=key_of(judge))], ignore_conflicts=True)
     return ProviderState.objects.select_for_update().get(key=key_of(judge))
 

@@ -5,6 +5,7 @@ from django.urls import path
 from evals import api, api_runs
 from evals.urls_datasets import urlpatterns as dataset_urls
 from evals.urls_judges import urlpatterns as judge_urls
+from evals.urls_replays import urlpatterns as replay_urls
 from evals.views import datasets, runs
 
 app_name = "evals"
@@ -47,4 +48,5 @@ urlpatterns = [
     path("api/v1/runs/<uuid:run_id>/finish", api_runs.RunFinish.as_view(), name="api-run-finish"),
     path("api/v1/runs/<uuid:run_id>/override", api_runs.RunOverride.as_view(), name="api-run-override"),
     *judge_urls,
+    *replay_urls,
 ]

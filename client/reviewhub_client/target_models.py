@@ -109,13 +109,7 @@ class OpenAITarget:
         return {**self.describe(), "url": self._wire.url}
 
     def answer(self, example: Mapping[str, Any]) -> Answer:
-        given = _parameters(example)
-        body: dict[str, Any] = {name: value for name, value in given.items() if name in PASSED_ON}
-        body |= {"model": self.model, "messages": prompt_of(example), **self.parameters}
-        tools = (example.get("input") or {}).get("tools") or []
-        if tools and all(isinstance(tool, dict) and tool.get("type") == "function" for tool in tools):
-            body["tools"] = tools
-        return self._wire.ask(body, _read_completion)
+        return self._wire.ask(openai_body(example, self.model) | self.parameters, _read_completion)
 
     def say(self, messages: list[dict[str, Any]], **parameters: Any) -> Answer:
         """The answer to messages that belong to no example."""
@@ -150,30 +144,11 @@ class AnthropicTarget:
         return {**self.describe(), "url": self._wire.url}
 
     def answer(self, example: Mapping[str, Any]) -> Answer:
-        given = _parameters(example)
-        limit = given.get("max_completion_tokens") or given.get("max_tokens")
-        kept: dict[str, Any] = {name: given[name] for name in ("temperature", "top_p") if name in given}
-        stop = given.get("stop")
-        if stop:
-            kept["stop_sequences"] = stop if isinstance(stop, list) else [stop]
-        return self.say(prompt_of(example), max_tokens=limit or ANTHROPIC_TOKENS, **kept)
+        return self._wire.ask(anthropic_body(example, self.model) | self.parameters, _read_message)
 
     def say(self, messages: list[dict[str, Any]], **parameters: Any) -> Answer:
         """The answer to messages; instructions among them go where Anthropic wants them."""
-        system = [str(one.get("content") or "") for one in messages if one.get("role") in ("system", "developer")]
-        turns: list[dict[str, Any]] = []
-        for one in messages:
-            if one.get("role") in ("system", "developer"):
-                continue
-            role, text = ("assistant" if one.get("role") == "assistant" else "user"), _text(one)
-            if turns and turns[-1]["role"] == role:  # turns must alternate
-                turns[-1]["content"] += f"\n\n{text}"
-            else:
-                turns.append({"role": role, "content": text})
-        body = {"model": self.model, "max_tokens": ANTHROPIC_TOKENS, "messages": turns, **parameters}
-        if system:
-            body["system"] = "\n\n".join(system)
-        return self._wire.ask({**body, **self.parameters}, _read_message)
+        return self._wire.ask(_anthropic_turns(messages, self.model) | parameters | self.parameters, _read_message)
 
 
 def make_openai(wish: Wish) -> OpenAITarget:
@@ -195,6 +170,42 @@ def make_compatible(wish: Wish) -> OpenAITarget:
     return OpenAITarget(
         _named(wish.model), base_url=wish.rest, parameters=wish.parameters, timeout=wish.timeout, retries=wish.retries
     )
+
+
+def openai_body(example: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """What is sent to ``POST …/chat/completions`` for an example."""
+    body: dict[str, Any] = {name: value for name, value in _parameters(example).items() if name in PASSED_ON}
+    body |= {"model": model, "messages": prompt_of(example)}
+    tools = (example.get("input") or {}).get("tools") or []
+    if tools and all(isinstance(tool, dict) and tool.get("type") == "function" for tool in tools):
+        body["tools"] = tools
+    return body
+
+
+def anthropic_body(example: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """What is sent to ``POST /v1/messages`` for an example."""
+    given = _parameters(example)
+    limit = given.get("max_completion_tokens") or given.get("max_tokens")
+    kept: dict[str, Any] = {name: given[name] for name in ("temperature", "top_p") if name in given}
+    stop = given.get("stop")
+    if stop:
+        kept["stop_sequences"] = stop if isinstance(stop, list) else [stop]
+    return _anthropic_turns(prompt_of(example), model) | {"max_tokens": limit or ANTHROPIC_TOKENS} | kept
+
+
+def _anthropic_turns(messages: list[dict[str, Any]], model: str) -> dict[str, Any]:
+    system = [str(one.get("content") or "") for one in messages if one.get("role") in ("system", "developer")]
+    turns: list[dict[str, Any]] = []
+    for one in messages:
+        if one.get("role") in ("system", "developer"):
+            continue
+        role, text = ("assistant" if one.get("role") == "assistant" else "user"), _text(one)
+        if turns and turns[-1]["role"] == role:  # turns must alternate
+            turns[-1]["content"] += f"\n\n{text}"
+        else:
+            turns.append({"role": role, "content": text})
+    body: dict[str, Any] = {"model": model, "max_tokens": ANTHROPIC_TOKENS, "messages": turns}
+    return body | ({"system": "\n\n".join(system)} if system else {})
 
 
 def _named(model: str) -> str:
