@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from rest_framework.utils.encoders import JSONEncoder
@@ -50,6 +51,40 @@ def progress(run: Run) -> Progress:
     return Progress(answered, planned, said["failing"], said["unanswered"], pace and pace * max(planned - answered, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a finished run took, from its start to its end; ``cost`` None unless every answer's is known."""
+
+    duration: timedelta | None
+    cost: Decimal | None
+
+
+def taken(run: Run) -> Taken:
+    """Summed in one query."""
+    said = run.results.aggregate(sum=Sum("cost_usd"), known=Count("cost_usd"), all=Count("pk"))
+    whole = said["known"] == said["all"]
+    return Taken(run.finished_at - run.created_at if run.finished_at else None, said["sum"] if whole else None)
+
+
+def change_told(difference: float, low: float, high: float) -> str:
+    """A difference of pass rates with its interval, in points: ``▼ 3.3 points, interval −15.4 to 9.0``."""
+    arrow = "▲ " if difference > 0 else "▼ " if difference < 0 else ""
+    return f"{arrow}{abs(difference) * 100:.1f} points, interval {_point(low)} to {_point(high)}"
+
+
+def change_of(run: Run) -> str:
+    """The same of a run against its baseline, as the gate decided on it; "" where nothing was compared."""
+    tests = run.summary.get("tests") or []
+    found = next(
+        (test for test in tests if test.get("p") is not None and "difference" in test and "broken" in test), None
+    )
+    return change_told(found["difference"], found["low"], found["high"]) if found else ""
+
+
+def _point(share: float) -> str:
+    return f"{share * 100:.1f}".replace("-", "−")
+
+
 def category_rows(run: Run) -> list[dict[str, Any]]:
     """The change by category as the report has it, the worst first, each with its interval drawn on one scale."""
     rows = (run.summary.get("categories") or [])[:CATEGORIES]
@@ -88,6 +123,10 @@ class Compared:
     low: float
     high: float
     rates: list[dict[str, Any]]
+
+    @property
+    def change(self) -> str:
+        return change_told(self.difference, self.low, self.high)
 
 
 def compare(run: Run, other: Run, *, show: str, after: str, opened: str) -> Compared:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from evals import queries, run_pages, runs
 from evals.models import Dataset, Run
 from projects import moments
-from projects.access import ProjectRequest, Right, project_view
+from projects.access import ProjectRequest, Right, may, project_view
 from projects.errors import ApiError
 
 
@@ -52,9 +52,15 @@ def run_detail(request: ProjectRequest, pk: uuid.UUID) -> HttpResponse:
         "section": "runs", "run": run, "dataset": run.version.dataset, "report": run.summary, "page": page,
         "rates": queries.pass_rates(run), "flips_told": queries.flips_told(run), "category": asked.get("category", ""),
         "categories": run_pages.category_rows(run), "progress": run_pages.progress(run) if running else None,
-        "others": [] if running else run_pages.comparable(run), "forms": run_pages.REPORTS,
+        "change": run_pages.change_of(run), "taken": run_pages.taken(run), "forms": run_pages.REPORTS,
+        "can_override": _can_override(request, run), "others": [] if running else run_pages.comparable(run),
     }  # fmt: skip
     return render(request, "evals/run_detail.html", context)
+
+
+def _can_override(request: ProjectRequest, run: Run) -> bool:
+    closed = run.state == Run.State.FINISHED and run.verdict != Run.Verdict.PASS and run.overridden_at is None
+    return closed and may(request.membership, Right.LEAD)
 
 
 @require_GET

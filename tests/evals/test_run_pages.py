@@ -209,3 +209,20 @@ def test_pages_list_what_the_gate_decided_on(project: Project, seed: int) -> Non
     decided = {one.key: expected[bool(one.passed), bool(one.baseline)] for one in comparison.outcomes(run, first)}
     assert {key: name for name, keys in told.items() for key in keys} == decided
     assert run.summary["flips"]["broken"] == len(told["broken"])
+
+
+def test_a_run_says_by_how_much_it_differs_and_what_it_took(project: Project, browser_of: Browser) -> None:
+    version = frozen(project, 20)
+    before = finished(project, version, "v1", [n > 0 for n in range(20)])
+    after = finished(project, version, "v2", [n > 2 for n in range(20)], before)
+    lead = browser_of("lead")
+    shown = page(lead, "run-detail", after.pk)
+    assert "▼ 10.0 points, interval −24.0 to 5.9" in shown
+    assert ", took 0\u00a0s" in shown
+    assert "$" not in shown.split("took 0\u00a0s")[1].split("</p>")[0]  # nobody knows what it cost
+    assert "Override with reason" in shown
+    assert "Override with reason" not in page(browser_of("engineer"), "run-detail", after.pk)
+    assert "▲ 10.0 points" in page(lead, "run-compare", before.pk, **{"with": str(after.pk)})
+    after.results.update(cost_usd="0.25")
+    assert ", $5.00" in page(lead, "run-detail", after.pk)
+    assert "points, interval" not in page(lead, "run-detail", before.pk)
