@@ -44,7 +44,7 @@ class JudgeRow:
 class DetectorRow:
     detector: Detector
     enabled: bool
-    threshold: float
+    threshold: float | None  # None flags nothing
     flagged: int
     found: int
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from projects.rendering import show_unseen
 TITLE = 120
 RECENT_TURNS = 8
 EARLIER_TURNS = 50  # that are fetched at once
+PASSAGES, PASSAGE = 3, 160  # of a score that are shown, and how long each may be
 SPEAKERS = {
     "user": ("User", "user"), "assistant": ("Assistant", "bot"), "system": ("Instructions", "doc"),
     "developer": ("Instructions", "doc"), "tool": ("Tool", "tool"),
@@ -47,11 +49,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A score as the page shows it. ``share`` is its place on a bar from 0 to 1, None where it has no such scale."""
+    """A score as the page shows it. ``share`` is its place on a bar from 0 to 1, None where it has no such scale.
+
+    ``passages`` are those that the score points at, as they stand in the interaction, with where that is.
+    """
 
     score: Score
     icon: str
     share: float | None
+    passages: list[tuple[str, str]]
 
 
 def title(interaction: Interaction) -> str:
@@ -147,15 +153,42 @@ def as_json(value: Any) -> str:
     return text.translate({ord(one): json.dumps(one)[1:-1] for one in hidden})
 
 
-def verdicts(scores: list[Score]) -> list[Verdict]:
+def verdicts(interaction: Interaction, scores: list[Score]) -> list[Verdict]:
     icons = {Score.Source.DETECTOR: "shield", Score.Source.JUDGE: "gauge"}
     return [
         Verdict(
             score, icons.get(Score.Source(score.source), "download"),
-            score.value if score.value is not None and 0 <= score.value <= 1 else None,
+            score.value if score.value is not None and 0 <= score.value <= 1 else None, _passages(interaction, score),
         )
         for score in scores
     ]  # fmt: skip
+
+
+def _passages(interaction: Interaction, score: Score) -> list[tuple[str, str]]:
+    """What a flagged score points at; a score from outside may hold anything there."""
+    spans = score.detail.get("spans") if score.flagged and isinstance(score.detail, dict) else None
+    found = []
+    for span in spans[:PASSAGES] if isinstance(spans, list) else ():
+        if not isinstance(span, dict):
+            continue
+        where, text = _marked(interaction, span)
+        start, end = span.get("start"), span.get("end")
+        if isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text):
+            found.append((where, text[start : min(end, start + PASSAGE)] + ("…" if end > start + PASSAGE else "")))
+    return found
+
+
+def _marked(interaction: Interaction, span: dict[str, Any]) -> tuple[str, str]:
+    """What a mark's target is called, and its text; empty where there is none."""
+    ref, target = str(span.get("ref") or ""), span.get("target")
+    if target == "output":
+        return "answer", interaction.output
+    parts = interaction.documents if target == "document" else interaction.messages if target == "message" else []
+    at = parts[int(ref)] if re.fullmatch("[0-9]{1,4}", ref) and int(ref) < len(parts) else None
+    named = (part for part in parts if target == "document" and isinstance(part, dict) and str(part.get("id")) == ref)
+    part = next(named, at)
+    where = "source" if target == "document" else "message"
+    return where, text_of(part.get("content")) if isinstance(part, dict) else ""
 
 
 def events(interaction: Interaction, feedback: list[Feedback]) -> list[Event]:

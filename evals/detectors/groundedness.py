@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from evals.detectors.interface import Detector, Finding, Subject
+from evals.detectors.interface import MAX_OUTPUT, Detector, Finding, Subject
 
 # A word, or one character of the scripts that write no blanks.
 _TOKEN = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯฀-๿]|[^\W_]+")
@@ -77,7 +77,7 @@ def detect(subject: Subject) -> Finding | None:
     """The support of the answer in its documents; None without documents, without content, across languages."""
     if not subject.documents:
         return None
-    words = tokens(subject.output)
+    words = tokens(subject.output[:MAX_OUTPUT])
     content = [word for word in words if word not in _STOP]
     if len(content) < _MIN_CONTENT_WORDS:
         return None

@@ -12,12 +12,26 @@ MAX_DOCUMENTS = 400_000
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """The lengths of a feature's recent answers: how many, their median in code points, and their spread.
+
+    ``spread`` is a robust standard deviation of the natural logarithm (1.4826 x the median absolute deviation).
+    """
+
+    answers: int
+    median: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """The parts of an interaction that detectors look at.
 
     ``output_schema`` is the JSON schema that the answer was asked to follow, if any; ``json_requested`` says that
     the request's parameters asked for JSON. ``acted`` is True where the answer holds tool calls, so that an empty
-    text is no fault.
+    text is no fault. ``earlier`` are the user's messages before the question, newest first. ``cut_off`` says that
+    the answer used up the tokens it was allowed. ``language`` is what the sender stated ("de-AT"). ``usual`` is how
+    long the feature's answers are, where there are enough of them.
     """
 
     output: str
@@ -27,6 +41,10 @@ class Subject:
     json_requested: bool = False
     acted: bool = False
     failed: bool = False
+    earlier: tuple[str, ...] = ()
+    cut_off: bool = False
+    language: str = ""
+    usual: Usual | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +52,8 @@ class Finding:
     """What one detector says about one answer.
 
     ``value`` lies in [0, 1] and means what the detector's ``meaning`` says. ``explanation`` holds the evidence in
-    words. ``spans`` are places in the output: ``{"target": "output", "start", "end"}`` in code points.
+    words. ``spans`` are places in code points: ``{"target", "start", "end"}`` with the target ``output``,
+    ``question`` or ``document``, the last with its ``place`` among the documents.
     """
 
     value: float
@@ -56,11 +75,13 @@ class Detector:
     version: str
     title: str
     meaning: str
-    threshold: float
+    threshold: float | None
     detect: Callable[[Subject], Finding | None]
     low_is_bad: bool = False
 
-    def flags(self, value: float, threshold: float | None = None) -> bool:
-        """Whether a value is a problem, by the project's threshold or else the detector's own."""
+    def flags(self, value: float, threshold: float | None = None) -> bool | None:
+        """Whether a value is a problem, by the project's threshold or else the detector's own; None without any."""
         bar = self.threshold if threshold is None else threshold
+        if bar is None:
+            return None
         return value < bar if self.low_is_bad else value >= bar

@@ -127,7 +127,7 @@ def _told(request: ProjectRequest, interaction: Interaction) -> dict[str, Any]:
     sections = [(section, section.load(interaction)) for section in detail.sections if section.panel or section.actions]
     return {
         "told": story.conversation(interaction, _number(request, "turns")), "feedback": feedback,
-        "verdicts": story.verdicts(list(interaction.scores.order_by("name", "pk"))),
+        "verdicts": story.verdicts(interaction, list(interaction.scores.order_by("name", "pk"))),
         "events": [
             (event, story.after(interaction.created_at, event.at)) for event in story.events(interaction, feedback)
         ],

@@ -12,6 +12,10 @@ from evals import detectors as package
 from evals.detectors import Detector, Finding, Subject, detectors, groundedness, malformed, refusal
 from tests import realdata
 
+OURS = {
+    "refusal", "malformed", "groundedness", "pii", "toxicity", "injection", "language", "frustration", "repetition",
+    "truncation", "length",
+}  # fmt: skip
 DOCUMENT = "The account fee is 4.90 euros a month. It is charged on the first working day. Students pay nothing."
 
 
@@ -21,7 +25,7 @@ def flagged(detector: Detector, subject: Subject) -> bool:
 
 
 def test_every_file_of_the_package_is_registered_once() -> None:
-    assert {detector.name for detector in detectors()} == {"refusal", "malformed", "groundedness"}
+    assert {detector.name for detector in detectors()} == OURS
 
 
 def test_a_package_from_outside_adds_a_detector_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +41,7 @@ def test_a_package_from_outside_adds_a_detector_by_entry_point(monkeypatch: pyte
         found = {detector.name: detector for detector in detectors()}
     finally:
         detectors.cache_clear()
-    assert set(found) == {"refusal", "malformed", "groundedness", "shouting"}
+    assert set(found) == OURS | {"shouting"}
     assert found["refusal"] is refusal.detector
     assert found["shouting"].detect(Subject(output="WHY")) == Finding(1.0, "shouting", "All capitals.")
 
