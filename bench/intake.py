@@ -54,7 +54,8 @@ class Hub:
         self.env |= {"PORT": str(self.port), "REVIEWHUB_HOME": str(self.home), "SAMPLE": "0", "PYTHONPATH": paths}
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Iterator[str]:
+        """Runs it meanwhile; gives what it has said when it was ready."""
         command = [sys.executable, "-P", "-m", "reviewhub.cli", "run"]
         process = subprocess.Popen(
             command, cwd=ROOT, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -68,7 +69,7 @@ class Hub:
                     break
             else:
                 raise SystemExit("".join(said))
-            yield
+            yield "".join(said)
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)

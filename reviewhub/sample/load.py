@@ -8,8 +8,8 @@ from random import Random
 
 from django.db import transaction
 
-from annotations import triage
-from annotations.models import Task
+from annotations import clusters, triage
+from annotations.models import Cluster, ClusterMember, Task
 from evals import analysis
 from evals.models import DetectorSetting, Judge, JudgeJob
 from feedback import inbox, services
@@ -146,8 +146,23 @@ def _work(project: Project, traffic: Traffic, team: Team, now: datetime, rng: Ra
     reviews.cast(project, votes, second.Differences(team, now))
     audit.hold(project, traffic.exchanges, team, now, rng)
     inbox.drain(Inbox.Stage.MEASURE, buckets.measure, batch=ALL_AT_ONCE)
+    _clustered(project, asked)
     # Only now: while it counts as history that arrived at once, the five-minute buckets of a month are not filled.
     stamp(Interaction, {pk: {"received_at": asked[ident] + ARRIVES_AFTER} for pk, ident in rows.items()})
+
+
+def _clustered(project: Project, asked: dict[str, datetime]) -> None:
+    """The clusters, as if each complaint had joined when it came, counted by that."""
+    rows = ClusterMember.objects.filter(cluster__project=project).values_list(
+        "pk", "cluster", "interaction__external_id"
+    )
+    joined = {pk: (cluster, asked[ident] + DETECTED_AFTER) for pk, cluster, ident in rows}
+    stamp(ClusterMember, {pk: {"joined_at": at} for pk, (_, at) in joined.items()})
+    times: dict[int, list[datetime]] = {}
+    for cluster, at in joined.values():
+        times.setdefault(cluster, []).append(at)
+    stamp(Cluster, {pk: {"started_at": min(found), "newest_at": max(found)} for pk, found in times.items()})
+    clusters.recount(list(times))
 
 
 def _enqueued(project: Project, traffic: Traffic, asked: dict[str, datetime]) -> list[Task]:

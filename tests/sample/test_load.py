@@ -20,6 +20,8 @@ from annotations.models import (
     Annotation,
     Audit,
     Claim,
+    Cluster,
+    ClusterMember,
     FailureMode,
     Label,
     Task,
@@ -135,6 +137,9 @@ def test_times_are_in_the_order_in_which_things_happen(sample: Project) -> None:
     assert not tasks.filter(done_at__lt=F("enqueued_at")).exists()
     assert not Annotation.objects.filter(created_at__lt=F("task__enqueued_at")).exists()
     assert not Label.objects.exclude(settled_at=F("task__done_at")).exists()
+    assert not ClusterMember.objects.filter(joined_at__lt=F("interaction__created_at")).exists()
+    assert Cluster.objects.filter(project=sample, newest_at__lt=now - timedelta(days=7)).exists()
+    assert Cluster.objects.filter(project=sample, users__gt=0).exists()
     assert not Score.objects.filter(created_at__lt=F("interaction__created_at")).exists()
     assert Label.objects.filter(settled_at__lt=now - timedelta(days=20)).exists()
 
