@@ -21,7 +21,7 @@ from annotations.models import Label
 from evals import datasets, export, lines, packing, schema
 from evals.formats import formats
 from evals.models import Dataset, DatasetVersion, Example
-from evals.schema import ExamplesIn, FreezeIn
+from evals.schema import DatasetIn, ExamplesIn, FreezeIn
 from feedback import bodies, limits
 from feedback.openapi import LISTED, WHOLE, body_of
 from feedback.schema import check
@@ -57,7 +57,12 @@ def version_body(version: DatasetVersion) -> dict[str, Any]:
 
 
 class Datasets(APIView):
-    permission_classes = [allow(scope=ApiKey.Scope.READ, right=Right.READ)]
+    """``/api/v1/datasets``: list them, or make one."""
+
+    def get_permissions(self) -> list[BasePermission]:
+        if self.request.method == "POST":
+            return [allow(scope=ApiKey.Scope.WRITE, right=CURATORS)()]
+        return [allow(scope=ApiKey.Scope.READ, right=Right.READ)()]
 
     @extend_schema(operation_id="dataset_list", tags=["Datasets"], responses={200: LISTED})
     def get(self, request: Request) -> Response:
@@ -79,6 +84,18 @@ class Datasets(APIView):
             for dataset in found
         ]  # fmt: skip
         return Response({"results": rows})
+
+    @extend_schema(
+        operation_id="dataset_create", tags=["Datasets"], request={"application/json": body_of(DatasetIn)},
+        responses={201: WHOLE},
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        """Make an empty dataset."""
+        caller = caller_of(request)
+        given = schema.dataset(body_object(request, limits.FEEDBACK_BODY))
+        made = datasets.create_dataset(caller.project, actor=caller.user, **given)
+        told = {name: getattr(made, name) for name in ("slug", "name", "description", "kind", "licence", "consent")}
+        return Response({**told, "waiting": 0, "latest": None}, status=201)
 
 
 class Versions(APIView):

@@ -18,8 +18,9 @@ from projects.leases import Leased
 from projects.models import Project, ProviderConnection, User
 
 __all__ = [
-    "CalibrationRead", "CurationSetting", "Dataset", "DatasetVersion", "DetectorSetting", "Example", "Judge",
-    "JudgeBudget", "JudgeCall", "JudgeJob", "ProviderState", "Replay", "ReplayAttempt", "Result", "Run", "Spend",
+    "CalibrationRead", "CurationSetting", "Dataset", "DatasetImport", "DatasetVersion", "DetectorSetting", "Example",
+    "Judge", "JudgeBudget", "JudgeCall", "JudgeJob", "ProviderState", "Replay", "ReplayAttempt", "Result", "Run",
+    "Spend",
 ]  # fmt: skip
 
 
@@ -206,6 +207,17 @@ class Example(models.Model):
     class Meta:
         ordering = ["key"]
         constraints = [models.UniqueConstraint(fields=["version", "key"], name="example_key_once")]
+
+
+class DatasetImport(models.Model):
+    """A file that waits until somebody has said what its columns mean; gone once it is imported or discarded."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="imports")
+    name = models.CharField(max_length=200)
+    body = models.BinaryField(help_text="As it came, packed by zlib")
+    mapping = models.JSONField(default=dict, help_text="What each column becomes")
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
 
 
 class Run(models.Model):

@@ -80,6 +80,17 @@ class ExamplesIn(Struct):
     approve: bool = False
 
 
+class DatasetIn(Struct):
+    """``POST /api/v1/datasets``."""
+
+    slug: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z0-9_-]+$(?!\s)")]
+    name: Annotated[str, Meta(max_length=120)] = ""
+    description: Annotated[str, Meta(max_length=300)] = ""
+    kind: Literal["golden", "adversarial", "reference"] = "golden"
+    licence: Annotated[str, Meta(max_length=200)] = ""
+    consent: Annotated[str, Meta(max_length=300)] = ""
+
+
 class FreezeIn(Struct):
     note: Annotated[str, Meta(max_length=300)] = ""
 
@@ -159,6 +170,12 @@ def example(item: dict[str, Any], path: str) -> Content:
         key=key, split=parsed.split or snapshot.split_of(group), input=inputs, expected=expected,
         provenance=provenance, tags=list(parsed.tags), metadata=dict(parsed.metadata or {}),
     )  # fmt: skip
+
+
+def dataset(body: dict[str, Any]) -> dict[str, str]:
+    """The fields of a new dataset; without a name its slug is its name. 422 with the path."""
+    parsed = check(body, DatasetIn)
+    return {**{name: getattr(parsed, name) for name in parsed.__struct_fields__}, "name": parsed.name or parsed.slug}
 
 
 def interaction_of(item: dict[str, Any], path: str) -> str:

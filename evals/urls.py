@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evals import api, api_runs
+from evals import api, api_imports, api_runs
 from evals.urls_datasets import urlpatterns as dataset_urls
 from evals.urls_judges import urlpatterns as judge_urls
 from evals.urls_replays import urlpatterns as replay_urls
@@ -41,6 +41,7 @@ urlpatterns = [
     path("api/v1/datasets", api.Datasets.as_view(), name="api-datasets"),
     path("api/v1/datasets/<slug:slug>/versions", api.Versions.as_view(), name="api-versions"),
     path("api/v1/datasets/<slug:slug>/examples", api.Examples.as_view(), name="api-examples"),
+    path("api/v1/datasets/<slug:slug>/import", api_imports.Import.as_view(), name="api-import"),
     path("api/v1/datasets/<slug:slug>/versions/<str:number>/export", api.Export.as_view(), name="api-export"),
     path("api/v1/runs", api_runs.Runs.as_view(), name="api-runs"),
     path("api/v1/runs/<uuid:run_id>", api_runs.RunDetail.as_view(), name="api-run"),

@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from evals.views import curation
+from evals.views import curation, imports
 
 urlpatterns = [
     path("p/<slug:project>/datasets/settings/", curation.curation_settings, name="curation-settings"),
+    path("p/<slug:project>/datasets/<slug:slug>/import/", imports.dataset_import, name="dataset-import"),
+    path("p/<slug:project>/imports/<int:pk>/", imports.import_detail, name="import-detail"),
+    path("p/<slug:project>/imports/<int:pk>/run/", imports.import_run, name="import-run"),
+    path("p/<slug:project>/imports/<int:pk>/discard/", imports.import_discard, name="import-discard"),
     path("p/<slug:project>/datasets/<slug:slug>/terms/", curation.dataset_terms, name="dataset-terms"),
     path(
         "p/<slug:project>/datasets/<slug:slug>/v<int:number>/changes/", curation.version_changes, name="version-changes"

@@ -99,6 +99,14 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     load.add_argument("--project", required=True, metavar="SLUG")
     load.add_argument("--dry-run", action="store_true", help="check and count, store nothing")
+    load.add_argument(
+        "--dataset", metavar="SLUG", help="read examples into this dataset's draft instead of interactions"
+    )
+    load.add_argument(
+        "--map", action="append", default=[], metavar="TARGET=COLUMN",
+        help="with --dataset: what a column means, where its name does not tell; may be given repeatedly",
+    )  # fmt: skip
+    load.add_argument("--approve", action="store_true", help="with --dataset: spare the approval")
     load.add_argument("--json", action="store_true", help="print the counts as one JSON object")
 
     export = commands.add_parser("export", help="write a frozen version of a golden dataset")

@@ -249,6 +249,12 @@ CONTENT_SECURITY_POLICY = {
 TELEMETRY_DAYS = env.integer("TELEMETRY_DAYS", 7, 0, 3650)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 17 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+# Django bounds fields, not files: without the first, any upload would be written to the disk before a view sees it.
+FILE_UPLOAD_HANDLERS = [
+    "projects.uploads.Bounded",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 EMAIL_URL = env.text("EMAIL_URL")
 

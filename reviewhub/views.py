@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -66,6 +67,8 @@ def _wants_json(request: HttpRequest) -> bool:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _wants_json(request):
         return JsonResponse(error_body("bad_request", "The request is not acceptable."), status=400)
+    if isinstance(exception, RequestDataTooBig):
+        return render(request, "400.html", {"reason": str(exception)}, status=413)
     return render(request, "400.html", status=400)
 
 

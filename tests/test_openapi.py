@@ -157,6 +157,10 @@ def _between_fields(case: Case) -> bool:
         return True
     if name == "metric_read":  # since, until and bucket together make at most so many points
         return len(case.query) > 1
+    if name == "quality_rate":  # so many days at most, within the years that are accepted
+        return bool({"since", "until"} & set(case.query or {}))
+    if name == "dataset_import":  # any bytes are no file of examples, any text no mapping
+        return True
     if name in {"queue_create", "queue_update", "rule_create", "rule_update", "rule_preview", "backfill_start"}:
         return True  # sums to 100, who is a member, what a condition says, what other rules say
     if name.startswith(("queue_", "rule_", "backfill_", "claim_submit")):  # rules of their own, told with paths

@@ -1,4 +1,5 @@
-"""``reviewhub import``: files of interactions, or another product's export, into a project.
+"""``reviewhub import``: files of interactions, or another product's export, into a project; with ``--dataset``, of
+examples.
 
 Exit code 0 if every record was taken, 1 if some were refused, 2 if nothing could be used. Running it again, after
 a crash too, adds what is missing and nothing twice.
@@ -18,6 +19,7 @@ from django.core.exceptions import ValidationError
 from feedback import importers
 from feedback.importers import ImportReport
 from projects.models import Project
+from reviewhub.commands import import_dataset
 from reviewhub.commands.progress import progress
 
 ERRORS_SHOWN = 10
@@ -31,6 +33,8 @@ def handle(arguments: argparse.Namespace) -> int:
     project = Project.objects.filter(slug=arguments.project).first()
     if project is None:
         raise ValidationError(f"There is no project {arguments.project}. `reviewhub bootstrap` makes one.")
+    if arguments.dataset:
+        return import_dataset.handle(arguments, project, paths)
     with progress(f"Importing {_named(paths)}") as tell:
         report = importers.run(
             paths, format=arguments.format, project=project, progress=tell, dry_run=arguments.dry_run,
