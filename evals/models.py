@@ -19,8 +19,8 @@ from projects.models import Project, ProviderConnection, User
 
 __all__ = [
     "CalibrationRead", "CurationSetting", "Dataset", "DatasetImport", "DatasetVersion", "DetectorSetting", "Example",
-    "Judge", "JudgeBudget", "JudgeCall", "JudgeJob", "ProviderState", "Replay", "ReplayAttempt", "Result", "Run",
-    "Spend",
+    "HygieneStep", "Judge", "JudgeBudget", "JudgeCall", "JudgeJob", "ProviderState", "Replay", "ReplayAttempt",
+    "Result", "Run", "Spend",
 ]  # fmt: skip
 
 
@@ -218,6 +218,27 @@ class DatasetImport(models.Model):
     mapping = models.JSONField(default=dict, help_text="What each column becomes")
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+
+
+class HygieneStep(models.Model):
+    """What somebody did about a finding of the hygiene page, with all that is needed to take it back.
+
+    ``finding`` is its fingerprint: one that was only looked at stays away until an example of it changes.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="hygiene_steps")
+    kind = models.CharField(max_length=20)
+    verb = models.CharField(max_length=10)
+    finding = models.CharField(max_length=64)
+    count = models.PositiveIntegerField(help_text="Examples of the finding")
+    before = models.JSONField(default=list, help_text="The examples as they were")
+    actor = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        # The hygiene page: the newest steps of a dataset, and what was looked at.
+        indexes = [models.Index(fields=["dataset", "-id"], name="hygiene_newest")]
 
 
 class Run(models.Model):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evals.views import curation, imports
+from evals.views import curation, hygiene, imports
 
 urlpatterns = [
     path("p/<slug:project>/datasets/settings/", curation.curation_settings, name="curation-settings"),
@@ -10,6 +10,9 @@ urlpatterns = [
     path("p/<slug:project>/imports/<int:pk>/", imports.import_detail, name="import-detail"),
     path("p/<slug:project>/imports/<int:pk>/run/", imports.import_run, name="import-run"),
     path("p/<slug:project>/imports/<int:pk>/discard/", imports.import_discard, name="import-discard"),
+    path("p/<slug:project>/datasets/<slug:slug>/hygiene/", hygiene.dataset_hygiene, name="dataset-hygiene"),
+    path("p/<slug:project>/datasets/<slug:slug>/hygiene/act/", hygiene.hygiene_act, name="hygiene-act"),
+    path("p/<slug:project>/hygiene/<int:pk>/undo/", hygiene.hygiene_undo, name="hygiene-undo"),
     path("p/<slug:project>/datasets/<slug:slug>/terms/", curation.dataset_terms, name="dataset-terms"),
     path(
         "p/<slug:project>/datasets/<slug:slug>/v<int:number>/changes/", curation.version_changes, name="version-changes"
