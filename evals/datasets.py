@@ -5,6 +5,7 @@ Every change takes the lock of its dataset first, so that nothing enters a draft
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection, transaction
@@ -139,7 +140,7 @@ def propose(label: Label, *, dataset: Dataset | None = None, actor: User | None 
         ClusterMember.objects.filter(interaction=label.interaction_id).values_list("cluster_id", flat=True).first()
     )
     draft = draft_of(dataset)
-    content = grouping.beside(draft, snapshot.of_label(label, cluster=cluster))
+    content = grouping.beside(draft, _expecting(dataset, snapshot.of_label(label, cluster=cluster)))
     return _put(draft, content, label=label, proposers=proposers)[0]
 
 
@@ -155,6 +156,7 @@ def add_examples(
     if approve and asks_second_person(dataset.project):
         raise ApiError(409, "second_person", "In this project a second person approves. Send them without approve.")
     draft = draft_of(dataset)
+    contents = [_expecting(dataset, content) for content in contents]
     known = fates(draft, contents)
     count = _put_many(draft, contents, known, [actor.pk] if actor else [])
     if approve:
@@ -164,6 +166,14 @@ def add_examples(
         dataset.project, actor, "dataset.examples_added", dataset.slug, by="key", count=count, approved=approve
     )
     return count, len(contents) - count
+
+
+def _expecting(dataset: Dataset, content: Content) -> Content:
+    """In an adversarial set an example that says nothing of the answer expects it to decline."""
+    said = any(content.expected.get(name) for name in ("output", "assertions", "schema"))
+    if dataset.kind != Dataset.Kind.ADVERSARIAL or said:
+        return content
+    return replace(content, expected={**content.expected, "refusal": True})
 
 
 def fates(version: DatasetVersion | None, contents: list[Content]) -> dict[str, str]:

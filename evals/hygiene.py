@@ -137,7 +137,7 @@ def _items(version: DatasetVersion) -> list[Item]:
 def _item(row: dict[str, Any]) -> Item:
     expected = row["expected"]
     said = expected.get("output") or "; ".join(each.get("text", "") for each in expected.get("assertions") or [])
-    wanted = {name: expected.get(name) for name in ("output", "assertions", "schema") if expected.get(name)}
+    wanted = {name: expected.get(name) for name in ("output", "assertions", "schema", "refusal") if expected.get(name)}
     return Item(
         row["pk"], row["key"], row["split"], lines.question_of(row["input"].get("messages") or []), said,
         row["approved_at"] is not None, str(row["provenance"].get("group") or ""), _mark(row["input"]),

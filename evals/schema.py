@@ -53,6 +53,7 @@ class ExpectedIn(Struct):
     assertions: Annotated[list[AssertionIn], Meta(max_length=100)] = []
     label: LabelIn | None = None
     schema: Mapping | None = None
+    refusal: bool = False  # the answer is to decline, as to an attack
 
 
 class ExampleIn(Struct):
@@ -163,6 +164,8 @@ def example(item: dict[str, Any], path: str) -> Content:
     }
     if wanted.get("schema"):
         expected["schema"] = wanted["schema"]
+    if parsed.expected.refusal:
+        expected["refusal"] = True
     provenance = dict(parsed.provenance or {})
     key = parsed.id or f"x-{sha256(inputs)[:20]}"
     group = str(provenance.get("group") or snapshot.group_of("", key))

@@ -122,6 +122,7 @@ def _told(example: Example) -> dict[str, str]:
     asserted = [f"{each['type'].replace('_', ' ')}: {each['text']}" for each in expected.get("assertions") or []]
     return {
         "Desired answer": expected.get("output") or "",
+        "Refusal": "expected" if expected.get("refusal") else "",
         "Assertions": "\n".join(asserted),
         "Verdict on the recorded answer": label.get("verdict") or "",
         "Category": label.get("category") or "",

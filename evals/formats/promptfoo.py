@@ -83,6 +83,8 @@ def _assertion(check: dict[str, Any], row: dict[str, Any]) -> dict[str, Any] | N
             return {"type": "not-equals", "value": defused(check["text"]), "metric": "not the rejected answer"}
         case "json_schema":
             return {"type": "is-json", "value": check["schema"], "metric": "schema"}
+        case "refuses":
+            return {"type": "is-refusal", "metric": "refusal"}
         case "numeric":
             return {"type": "javascript", "value": _NUMERIC, "metric": "figure"}
         case "similar":

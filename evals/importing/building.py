@@ -172,6 +172,8 @@ def _assertions(built: _Built, name: str, value: Any) -> None:
             _asserted(_PROMPTFOO[kind])(built, name, each.get("value") or "")
         elif kind == "is-json" and isinstance(each.get("value"), dict):
             built.expected["schema"] = each["value"]
+        elif kind == "is-refusal":
+            built.expected["refusal"] = True
         elif kind == "equals" and not built.expected["output"]:
             built.expected["output"] = str(each.get("value"))
         else:

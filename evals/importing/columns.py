@@ -90,7 +90,7 @@ def is_input(value: Any) -> bool:
 
 def is_expected(value: Any) -> bool:
     """Whether it is what an example of ours expects."""
-    names = {"output", "assertions", "label", "schema"}
+    names = {"output", "assertions", "label", "schema", "refusal"}
     return isinstance(value, dict) and {"output", "assertions"} <= value.keys() <= names
 
 
