@@ -188,21 +188,23 @@ def fates(version: DatasetVersion | None, contents: list[Content]) -> dict[str, 
 
 
 def _put_many(draft: DatasetVersion, contents: list[Content], known: dict[str, str], proposers: list[int]) -> int:
-    """Stores what is new or changed, unapproved, and returns how many; of one key the last counts."""
+    """Stores what is new or changed, unapproved, and returns how many; of one key the last counts.
+
+    A changed row is written anew under its number, so that its address stays: an UPDATE of many rows with values of
+    their own takes seven times as long.
+    """
     last = {content.key: content for content in contents if known[content.key] != "same"}
-    fields = [*lines.COLUMNS[1:], "label", "proposers", "approved_at", "approved_by"]
     for start in range(0, len(last), CHUNK):
         part = dict(list(last.items())[start : start + CHUNK])
-        there = list(draft.examples.filter(key__in=[key for key in part if known[key] == "changed"]))
-        for example in there:
-            for name, value in part.pop(example.key).columns().items():
-                setattr(example, name, value)
-            example.label, example.approved_at, example.approved_by = None, None, None
-            example.proposers = proposers
-        Example.objects.bulk_update(there, fields, batch_size=200)
-        Example.objects.bulk_create(
-            Example(version=draft, key=key, proposers=proposers, **content.columns()) for key, content in part.items()
-        )
+        there = draft.examples.filter(key__in=[key for key in part if known[key] == "changed"])
+        before = {key: (pk, at) for key, pk, at in there.values_list("key", "pk", "created_at")}
+        there.delete()
+        for keys in (part.keys() - before.keys(), before.keys()):
+            made = [Example(version=draft, key=key, proposers=proposers, **part[key].columns()) for key in sorted(keys)]
+            for example in made:
+                if example.key in before:
+                    example.pk, example.created_at = before[example.key]
+            Example.objects.bulk_create(made)
     return len(last)
 
 
