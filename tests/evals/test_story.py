@@ -86,6 +86,8 @@ def test_what_users_complained_about_cannot_come_back(
     assert evaluate(complained_about, "bad.json") == 1
     out = capsys.readouterr().out
     assert f"Newly failing ({QUESTIONS})" in out
+    flips = Run.objects.latest("created_at").summary["flips"]
+    assert (set(flips["broken_keys"]), flips["fixed"]) == (set(keys_of.values()), 0)
     assert "differs: is the answer that was judged a failure" in out
     assert evaluate(desired, "again.json") == 0
     assert Run.objects.latest("created_at").summary["flips"]["broken"] == 0
