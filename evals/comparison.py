@@ -65,7 +65,7 @@ _OUTCOMES = """
       SELECT 1 FROM evals_example b WHERE b.version_id = %(other)s AND b.key = e.key
          AND b.input = e.input AND b.expected = e.expected)) AS comparable) AS c
    WHERE e.version_id = %(version)s AND (%(split)s = '' OR e.split = %(split)s)
-), outcomes AS MATERIALIZED (
+), outcomes AS (
   SELECT key, severity, category, k, n, k0, n0, score, score0,
          CASE WHEN n = 0 THEN NULL WHEN n0 = 0 THEN k * 2 > n ELSE fair_k * 2 > least(n, n0) END AS passed,
          CASE WHEN n0 = 0 THEN NULL WHEN n = 0 THEN k0 * 2 > n0 ELSE fair_k0 * 2 > least(n, n0) END AS baseline
