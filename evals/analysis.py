@@ -17,6 +17,8 @@ from feedback.services import record_scores
 from projects.models import Project
 
 log = logging.getLogger("reviewhub.analysis")
+_SAID = ("version", "value", "label", "flagged", "explanation", "detail")
+CLEARED = "Nothing is found since more of the interaction has come in."
 # A project's choice by detector: None where it is switched off, else its threshold.
 Settings = dict[tuple[int, str], DetectorSetting]
 
@@ -39,7 +41,12 @@ def analyse(rows: list[Inbox]) -> None:
     projects = Project.objects.in_bulk(batches.keys())
     lengths = subjects.usual_lengths(batches.keys())
     for project_id, interactions in batches.items():
-        scores = [score for interaction in interactions for score in scores_of(interaction, settings, lengths)]
+        before = _newest(interactions)
+        scores = [
+            score
+            for interaction in interactions
+            for score in _changed(before.get(interaction.pk, {}), scores_of(interaction, settings, lengths))
+        ]
         if scores:
             for outcome in record_scores(projects[project_id], scores, source=Score.Source.DETECTOR):
                 if outcome.error is not None:
@@ -48,6 +55,30 @@ def analyse(rows: list[Inbox]) -> None:
     pairs = [(judge, item) for judge in judges for item in batches[judge.project_id] if drawn(judge, item)]
     if pairs:
         judging.enqueue(pairs, JudgeJob.Purpose.LIVE)
+
+
+def _newest(interactions: list[Interaction]) -> dict[int, dict[str, Score]]:
+    """What detectors said of these before, by interaction and name: nothing, unless one has been made again."""
+    found: dict[int, dict[str, Score]] = defaultdict(dict)
+    rows = Score.objects.filter(interaction__in=[one.pk for one in interactions], source=Score.Source.DETECTOR)
+    for score in rows.order_by("pk"):
+        found[score.interaction_id or 0][score.name] = score
+    return found
+
+
+def _changed(before: dict[str, Score], scores: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The scores that say something else than those before; and for each flag that has gone, one that takes it back."""
+    silent = dict(before)
+    for score in scores:
+        old = silent.pop(score["name"], None)
+        if old is None or any(getattr(old, name) != score[name] for name in _SAID):
+            yield score
+    for old in silent.values():
+        if old.flagged:
+            yield {
+                "interaction_id": old.interaction_external_id, "name": old.name, "version": old.version,
+                "label": "cleared", "flagged": False, "explanation": CLEARED,
+            }  # fmt: skip
 
 
 def drawn(judge: Judge, interaction: Interaction) -> bool:

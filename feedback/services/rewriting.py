@@ -22,7 +22,7 @@ _KEPT = {"project_id", "external_id", "outcome", "tags", "metadata"}
 def rewrite_interaction(project: Project, pk: int, body: dict[str, Any]) -> bool:
     """Replaces what telemetry said about an interaction by what it says now; returns whether anything changed.
 
-    Triage looks at it again (an error may have come to light); it is not measured twice.
+    Detectors and triage look at it again (an answer, an error may have come to light); it is not measured twice.
     """
     row = rows.interaction(project, body)
     interaction = Interaction.objects.select_for_update().only("fingerprint").get(project=project, pk=pk)
@@ -38,8 +38,9 @@ def rewrite_interaction(project: Project, pk: int, body: dict[str, Any]) -> bool
     Span.objects.filter(interaction=pk).delete()
     _copy_spans(pk, row.spans)
     search.index([pk])
-    Inbox.objects.create(stage=Inbox.Stage.TRIAGE, kind=Inbox.Kind.INTERACTION, project_id=project.pk, object_id=pk)
-    doorbell.ring(f"inbox.{Inbox.Stage.TRIAGE}")
+    for stage in (Inbox.Stage.ANALYSE, Inbox.Stage.TRIAGE):
+        Inbox.objects.create(stage=stage, kind=Inbox.Kind.INTERACTION, project_id=project.pk, object_id=pk)
+        doorbell.ring(f"inbox.{stage}")
     return True
 
 

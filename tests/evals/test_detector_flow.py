@@ -16,6 +16,7 @@ from feedback.models import Interaction, Score
 from feedback.services import record_interactions, record_score
 from feedback.telemetry.assembly import assemble_waiting
 from feedback.telemetry.intake import record_spans
+from feedback.telemetry.wire import WireSpan
 from projects.models import Project
 from tests.annotations.flow import routed
 from tests.evals.test_judge_pages import BrowserOf
@@ -138,6 +139,38 @@ def test_what_telemetry_brings_is_looked_at_as_well(project: Project) -> None:
     }  # fmt: skip
     assert [task.queue.slug for task in routed(project)] == ["flagged"]
     assert Task.objects.get().reasons[0]["term"] == "severity"
+
+
+def chat(said: str, *, number: int = 1, parent: int | None = None) -> WireSpan:
+    attributes = {
+        "openinference.span.kind": "LLM", "llm.model_name": "m", "llm.input_messages.0.message.role": "user",
+        "llm.input_messages.0.message.content": "What is the fee?", "llm.output_messages.0.message.role": "assistant",
+        "llm.output_messages.0.message.content": said,
+    }  # fmt: skip
+    return span(number, parent, start=number, name="chat", attributes=attributes if said else {})
+
+
+def test_an_interaction_that_late_spans_complete_is_looked_at_again(project: Project) -> None:
+    for late, expected in (
+        (
+            span(1, name="agent", attributes={"openinference.span.kind": "AGENT", "input.value": "Fee?"}),
+            {"malformed": True},
+        ),
+        (chat("You are such an idiot.", number=2, parent=1), {"malformed": False, "toxicity": True}),
+        (
+            span(3, 1, start=90, name="tool", attributes={"openinference.span.kind": "TOOL"}),
+            {"malformed": False, "toxicity": True},
+        ),
+    ):
+        record_spans(project, [late])
+        while assemble_waiting(pause=timedelta(0)):
+            pass
+        tasks.analyse()
+        newest = {score.name: score.flagged for score in Score.objects.order_by("pk")}
+        assert newest == expected
+    assert Score.objects.count() == 3  # what was said already is not said again
+    (task,) = routed(project)
+    assert [reason["text"] for reason in task.reasons] == ["Toxicity detector 0.75"]
 
 
 def test_the_page_of_an_interaction_says_why_and_where(browser_of: BrowserOf, project: Project) -> None:
