@@ -146,7 +146,9 @@ def _expected(built: _Built, name: str, value: Any) -> None:
 def _context(built: _Built, name: str, value: Any) -> None:
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, dict):
-            built.input["documents"].append(each)
+            text = next((each[name] for name in ("page_content", "text") if each.get(name)), None)
+            known = "content" in each or text is None
+            built.input["documents"].append(each if known else {**each, "content": text})
         else:
             built.input["documents"].append({"id": str(len(built.input["documents"]) + 1), "content": str(each)})
 

@@ -36,7 +36,11 @@ _NAMES = {
     "tools": ("tools",), "parameters": ("parameters",), "schema": ("schema", "output_schema"),
     "provenance": ("provenance",),
 }  # fmt: skip
-_WITHIN_METADATA = {"id", "split", "tags", "provenance", "category", "verdict", "expected"}
+# Within metadata only what our own exports put there is taken: a ``name`` or ``target`` may be anything.
+_WITHIN_METADATA = {
+    "id": {"key", "id"}, "split": {"split"}, "tags": {"tags"}, "provenance": {"provenance"}, "category": {"category"},
+    "verdict": {"verdict"}, "expected": {"desired"},
+}  # fmt: skip
 _ORIGIN = {"interaction_id", "settled_by", "reviewers", "blind"}
 # What says nothing of the example itself.
 _IDLE = {
@@ -116,7 +120,7 @@ def guessed(names: Iterable[str]) -> dict[str, str]:
         fitting = [
             (likely.index(last), deep, name)
             for name, (last, deep, inner) in left.items()
-            if last in likely and name not in found and (not inner or target in _WITHIN_METADATA)
+            if last in likely and name not in found and (not inner or last in _WITHIN_METADATA.get(target, ()))
         ]
         if target == "id" and any(_in_metadata(name) for _, _, name in fitting):
             fitting = [each for each in fitting if _in_metadata(each[2])]  # the row's own id is another product's

@@ -17,6 +17,7 @@ from evals.importing.running import Plan
 from evals.models import Dataset, DatasetVersion, Example
 from projects.errors import ApiError
 from projects.models import Project, User
+from tests import realdata
 from tests.evals import golden, rich
 
 PARQUET = Path(__file__).parent / "parquet"
@@ -320,3 +321,34 @@ def test_a_parquet_file_with_any_byte_wrong_is_read_or_refused_and_never_breaks(
             broken = whole[:place] + bytes([value]) + whole[place + 1 :]
             with contextlib.suppress(ApiError):
                 reading.read(broken)
+
+
+@pytest.mark.data
+def test_public_attacks_come_in_as_they_are_and_are_expected_to_be_declined(project: Project) -> None:
+    data = realdata.path("prompt_injection").read_bytes()
+    attacks = datasets.create_dataset(project, slug="attacks", name="Attacks", kind="adversarial")
+    opened = running.open_file(data)
+    assert {name for name, target in opened.mapping.items() if target == "id"} == {"id"}
+    plan = running.run(attacks, opened, actor=None, approve=True)
+    assert (plan.refused, plan.new + plan.repeated) == (0, plan.records)
+    assert not Example.objects.exclude(expected__refusal=True).exists()
+    assert datasets.freeze(attacks, actor=None).count == plan.new
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["begin", "feedbackqa", "halueval_general", "xstest", "llm_rubric"])
+def test_public_sets_are_understood_by_the_names_of_their_columns(project: Project, name: str) -> None:
+    plan = running.dry_run(target(project), running.open_file(realdata.path(name).read_bytes()))
+    assert (plan.refused, plan.new) == (0, plan.records), plan.faults
+
+
+def test_what_stands_in_metadata_under_a_common_name_is_no_id_and_no_answer(project: Project) -> None:
+    brought(project, '{"question": "Q", "metadata": {"name": "n", "target": "t", "question": "q"}}')
+    assert (one(project).key[:2], one(project).expected["output"]) == ("x-", "")
+    assert one(project).metadata == {"name": "n", "target": "t", "question": "q"}
+
+
+def test_documents_of_other_products_keep_their_text_under_our_name(project: Project) -> None:
+    documents = [{"page_content": "a"}, {"id": "2", "text": "b"}, {"content": "c"}, "d"]
+    brought(project, json.dumps({"question": "Q", "context": documents}))
+    assert [each["content"] for each in one(project).input["documents"]] == ["a", "b", "c", "d"]
