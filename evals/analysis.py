@@ -82,7 +82,12 @@ def _changed(before: dict[str, Score], scores: Iterable[dict[str, Any]]) -> Iter
 
 
 def drawn(judge: Judge, interaction: Interaction) -> bool:
-    """Whether the judge's sample holds this interaction: by hash, so that each version draws the same ones."""
+    """Whether the judge's sample holds this interaction: by hash, so that each version draws the same ones.
+
+    Never where the rubric needs a label: what has just come in has none.
+    """
+    if judging.needs_label(judge):
+        return False
     if interaction.status == Interaction.Status.ERROR or not interaction.output:
         return False
     digest = hashlib.sha256(f"{judge.slug}\0{interaction.external_id}".encode()).digest()

@@ -6,11 +6,13 @@ from typing import Any, cast
 
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from evals import backfills, judge_reports, judges, judging, openapi_judges
+from evals.api_judge_making import MakingJudges
 from evals.judge_forms import MAX_BACKFILL
 from evals.models import Judge, JudgeJob
 from feedback import bodies
@@ -69,8 +71,9 @@ def job_body(job: JudgeJob) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Judges(APIView):
-    permission_classes = [READERS]
+class Judges(MakingJudges):
+    def get_permissions(self) -> list[BasePermission]:
+        return [(BUILDERS if self.request.method == "POST" else READERS)()]
 
     @extend_schema(operation_id="judge_list", **openapi_judges.LIST)
     def get(self, request: Request) -> Response:

@@ -42,7 +42,9 @@ def preview(judge: Judge, limit: int) -> Preview:
     """Count and cost of a backfill of at most ``limit`` items; reads up to 200 of them and starts nothing."""
     waiting = judging.not_judged(judge)
     count = waiting[:limit].count()
-    prompts = [judging.prompt_for(judge, item) for item in waiting[: min(limit, READ)]]
+    read = list(waiting[: min(limit, READ)])
+    labels = judging.labels_for(judge, read)
+    prompts = [judging.prompt_for(judge, item, labels.get(item.pk)) for item in read]
     told = JudgeCall.objects.filter(judge=judge, output_tokens__isnull=False).aggregate(mean=Avg("output_tokens"))
     reply = round(told["mean"] or REPLY_TOKENS)
     scale = count / len(prompts) if prompts else 0.0

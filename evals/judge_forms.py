@@ -8,10 +8,12 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from evals import judge_variables
 from evals.models import Judge
 from projects.models import Project, ProviderConnection
 
 MAX_BACKFILL = 10_000
+MAX_RUBRIC = 8_000
 
 
 class PercentField(forms.FloatField):
@@ -35,7 +37,7 @@ class JudgeForm(forms.Form):
     """A new judge or the next version of one. ``source`` is a connection's number, or a provider of the environment."""
 
     name = forms.CharField(max_length=100)
-    criterion = forms.CharField(max_length=4000)
+    criterion = forms.CharField(max_length=MAX_RUBRIC)
     source = forms.ChoiceField()
     model = forms.CharField(max_length=120)
     threshold = forms.FloatField(min_value=0, max_value=1)
@@ -55,12 +57,25 @@ class JudgeForm(forms.Form):
     def clean_threshold(self) -> float:
         return _finite(self.cleaned_data["threshold"])
 
+    def clean_criterion(self) -> str:
+        """The rubric with plain line ends; refused with the place of every variable that is not known."""
+        rubric: str = self.cleaned_data["criterion"].replace("\r\n", "\n")
+        if wrong := judge_variables.faults(rubric):
+            raise ValidationError([str(fault) for fault in wrong])
+        return rubric
+
     def clean(self) -> dict[str, Any]:
         """Turns ``source`` into ``provider`` and ``connection``, as the service wants them."""
         data = super().clean() or {}
         source = data.pop("source", "")
         connection: ProviderConnection | None = self.connections.get(source)
         return {**data, "connection": connection, "provider": connection.kind if connection else source}
+
+
+class PreviewForm(forms.Form):
+    """The id of the interaction that a preview is made on; empty is the newest that fits."""
+
+    interaction = forms.CharField(max_length=200, required=False)
 
 
 class RateForm(forms.Form):

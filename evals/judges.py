@@ -17,6 +17,18 @@ from projects import audit
 from projects.models import Project, ProviderConnection, User
 
 
+def draft(
+    project: Project, *, name: str, criterion: str, provider: str, model: str, connection: ProviderConnection | None,
+    threshold: float, sample_rate: float,
+) -> Judge:  # fmt: skip
+    """A judge as it would be made, not saved: for previews."""
+    return Judge(
+        project=project, slug=slugify(name)[:60] or "judge", name=name, criterion=criterion,
+        provider=connection.kind if connection else provider, connection=connection, model=model,
+        threshold=threshold, sample_rate=sample_rate,
+    )  # fmt: skip
+
+
 @transaction.atomic
 def create_judge(
     project: Project, *, name: str, criterion: str, provider: str, model: str, connection: ProviderConnection | None,
@@ -27,16 +39,15 @@ def create_judge(
     Judges are told apart by the slug of their name. A version never changes once it has judged, so that scores
     of one version can be compared. ``connection`` None means the environment's key.
     """
-    slug = slugify(name)[:60] or "judge"
-    Project.objects.select_for_update().get(pk=project.pk)  # two drafts at once get two numbers
-    same = Judge.objects.filter(project=project, slug=slug)
-    version = (same.aggregate(most=Max("version"))["most"] or 0) + 1
-    same.filter(enabled=True).update(enabled=False)
-    judge = Judge.objects.create(
-        project=project, slug=slug, version=version, name=name, criterion=criterion,
-        provider=connection.kind if connection else provider, connection=connection, model=model,
+    judge = draft(
+        project, name=name, criterion=criterion, provider=provider, model=model, connection=connection,
         threshold=threshold, sample_rate=sample_rate,
     )  # fmt: skip
+    Project.objects.select_for_update().get(pk=project.pk)  # two drafts at once get two numbers
+    same = Judge.objects.filter(project=project, slug=judge.slug)
+    judge.version = (same.aggregate(most=Max("version"))["most"] or 0) + 1
+    same.filter(enabled=True).update(enabled=False)
+    judge.save(force_insert=True)
     audit.record(project, actor, "judge.created", str(judge), model=model, sample_rate=sample_rate)
     return judge
 

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,10 +20,11 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
-from evals import llm, spending, throttle
+from annotations.models import Label
+from evals import judge_variables, llm, spending, throttle
 from evals.judge_prompts import InvalidVerdict, Prompt, Verdict, build, read_verdict
 from evals.llm import Access, ProviderBusy, ProviderError, Reply, UnusableReply
 from evals.models import Judge, JudgeCall, JudgeJob, Replay
@@ -130,12 +132,18 @@ def enqueue(pairs: list[tuple[Judge, Interaction]], purpose: str) -> int:
 def not_judged(judge: Judge) -> QuerySet[Interaction]:
     """Interactions that this judge version has no job for, newest first: what a backfill would take."""
     jobs = JudgeJob.objects.filter(judge=judge)
-    return (
-        Interaction.objects.filter(project=judge.project_id, status=Interaction.Status.OK)
-        .exclude(output="")
-        .exclude(pk__in=jobs.values("interaction"))
-        .order_by("-created_at", "-id")
-    )
+    return can_judge(judge).exclude(pk__in=jobs.values("interaction")).order_by("-created_at", "-id")
+
+
+def can_judge(judge: Judge) -> QuerySet[Interaction]:
+    """Interactions that have what the rubric needs: an answer, and of its settled label what it calls by name."""
+    found = Interaction.objects.filter(project=judge.project_id, status=Interaction.Status.OK).exclude(output="")
+    if needed := needs_label(judge):
+        labels = Label.objects.filter(interaction=OuterRef("pk"), superseded_at=None)
+        labels = labels.exclude(desired_output="") if "reference" in needed else labels
+        labels = labels.exclude(assertions=[]) if "assertions" in needed else labels
+        found = found.filter(Exists(labels))
+    return found
 
 
 def backfill(judge: Judge, *, limit: int) -> int:
@@ -236,19 +244,32 @@ def _claim_of(judge: Judge, most: int) -> list[tuple[JudgeJob, Prompt]]:
         before = _waiting().filter(judge=judge).order_by("not_before", "id")
         jobs = leases.claim(before, limit=room, lease=LEASE)
         items = Interaction.objects.in_bulk([job.interaction_id for job in jobs])
+        labels = labels_for(judge, items.values())
         attempts = []
         for job in jobs:
             job.judge, job.interaction = judge, items[job.interaction_id]
-            attempts.append((job, prompt_for(judge, job.interaction)))
+            prompt = prompt_for(judge, job.interaction, labels.get(job.interaction_id))
+            if prompt.missing:
+                _end_without(job, prompt.missing)
+            else:
+                attempts.append((job, prompt))
         fits = spending.reserve(judge, attempts) if attempts else 0
-        over = [job.pk for job in jobs[fits:]]
+        over = [job.pk for job, _ in attempts[fits:]]
         if over:
             JudgeJob.objects.filter(pk__in=over).update(leased_until=None, attempts=F("attempts") - 1)
     return attempts[:fits]
 
 
-def prompt_for(judge: Judge, interaction: Interaction) -> Prompt:
-    """What the judge is sent about this interaction."""
+def _end_without(job: JudgeJob, missing: Iterable[str]) -> None:
+    """Ends a job that cannot be asked: its label lost what the rubric needs after the job was made."""
+    names = " and ".join(f"{{{{{name}}}}}" for name in missing)
+    _ours(job).update(
+        finished_at=Now(), leased_until=None, error=f"No {names}: the settled label of this interaction has none."
+    )
+
+
+def prompt_for(judge: Judge, interaction: Interaction, label: Label | None = None) -> Prompt:
+    """What the judge is sent about this interaction; ``label`` is its settled one, see ``labels_for``."""
     return build(
         criterion=judge.criterion,
         conversation=[
@@ -257,7 +278,23 @@ def prompt_for(judge: Judge, interaction: Interaction) -> Prompt:
         answer=interaction.output,
         documents=[(str(one.get("title") or one.get("id") or ""), text_of(one.get("content")))
                    for one in interaction.documents],
+        reference=label.desired_output if label else "",
+        assertions=[(str(one.get("type", "")), str(one.get("text", ""))) for one in label.assertions] if label else (),
+        metadata=interaction.metadata,
     )  # fmt: skip
+
+
+def needs_label(judge: Judge) -> set[str]:
+    """Which of a label's parts the rubric calls: none, or what a new interaction cannot have yet."""
+    return judge_variables.OF_LABELS & set(judge_variables.names(judge.criterion))
+
+
+def labels_for(judge: Judge, items: Iterable[Interaction]) -> dict[int, Label]:
+    """The settled labels of these interactions where the rubric needs them; at most one query."""
+    if not needs_label(judge):
+        return {}
+    found = Label.objects.filter(interaction__in=[item.pk for item in items], superseded_at=None)
+    return {label.interaction_id: label for label in found.only("interaction", "desired_output", "assertions")}
 
 
 def ask(access: Access, model: str, prompt: Prompt) -> Outcome:

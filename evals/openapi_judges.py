@@ -61,3 +61,27 @@ BACKFILL: dict[str, Any] = {
     },
     "tags": ["Judges"],
 }  # fmt: skip
+_TEXTS = {"type": "array", "items": _TEXT}
+PRESETS: dict[str, Any] = {
+    "request": None, "tags": ["Judges"],
+    "responses": {200: _object(results={"type": "array", "items": _object(
+        preset=_TEXT, name=_TEXT, purpose=_TEXT, criterion=_TEXT, threshold={"type": "number"}, variables=_TEXTS,
+        sources=_TEXTS,
+    )})},
+}  # fmt: skip
+PREVIEW: dict[str, Any] = {
+    "tags": ["Judges"],
+    "responses": {200: _object(
+        interaction_id=_TEXT, messages={"type": "array", "items": _object(role=_TEXT, content=_TEXT)},
+        cut={"type": "object", "description": "Parts that were too long: characters shown, and of how many"},
+        missing={**_TEXTS, "description": "What the rubric needs and the interaction lacks: it would not be sent"},
+        input_tokens=_COUNT, output_tokens=_COUNT, likely_usd=_USD, most_usd=_USD,
+    )},
+}  # fmt: skip
+CREATE: dict[str, Any] = {
+    "tags": ["Judges"],
+    "responses": {201: _object(
+        judge=_TEXT, name=_TEXT, version=_COUNT, criterion=_TEXT, model=_TEXT, provider=_TEXT,
+        threshold={"type": "number"}, sample_rate={"type": "number"}, needs={**_TEXT, "nullable": True},
+    )},
+}  # fmt: skip

@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from evals import api_judges, api_quality
-from evals.views import connections, judges
+from evals import api_judge_making, api_judges, api_quality
+from evals.views import connections, judge_new, judges
 
 urlpatterns = [
     # /p/<project>/judges/, /detectors/
     path("p/<slug:project>/judges/", judges.judge_list, name="judge-list"),
-    path("p/<slug:project>/judges/new/", judges.judge_new, name="judge-new"),
+    path("p/<slug:project>/judges/new/", judge_new.judge_new, name="judge-new"),
     path("p/<slug:project>/judge-budget/", judges.judge_budget, name="judge-budget"),
     path("p/<slug:project>/judges/<slug:judge>/", judges.judge_detail, name="judge-detail"),
     path("p/<slug:project>/judges/<slug:judge>/rate/", judges.judge_rate, name="judge-rate"),
@@ -20,6 +20,8 @@ urlpatterns = [
     path("p/<slug:project>/detectors/<slug:detector>/set/", judges.detector_set, name="detector-set"),
     path("api/v1/quality", api_quality.QualityRate.as_view(), name="api-quality"),
     path("api/v1/judges", api_judges.Judges.as_view(), name="api-judges"),
+    path("api/v1/judge-presets", api_judge_making.Presets.as_view(), name="api-judge-presets"),
+    path("api/v1/judge-preview", api_judge_making.Preview.as_view(), name="api-judge-preview"),
     path("api/v1/judges/<slug:judge>/dead", api_judges.DeadJobs.as_view(), name="api-judge-dead"),
     path("api/v1/judges/<slug:judge>/replay", api_judges.Replay.as_view(), name="api-judge-replay"),
     path("api/v1/judges/<slug:judge>/backfill", api_judges.Backfill.as_view(), name="api-judge-backfill"),

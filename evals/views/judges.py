@@ -16,7 +16,6 @@ from evals.judge_forms import (
     BackfillForm,
     BudgetForm,
     DetectorForm,
-    JudgeForm,
     LimitsForm,
     RateForm,
     ReplayForm,
@@ -43,7 +42,7 @@ def judge_list(request: ProjectRequest) -> HttpResponse:
     return render(request, "evals/judge_list.html", context)
 
 
-def _judge(request: ProjectRequest, slug: str, version: str | None = None) -> Judge:
+def judge_of(request: ProjectRequest, slug: str, version: str | None = None) -> Judge:
     """The version asked for, else the one at work, else the newest."""
     versions = Judge.objects.filter(project=request.project, slug=slug).select_related("connection", "project")
     if version:
@@ -60,7 +59,7 @@ def _judge(request: ProjectRequest, slug: str, version: str | None = None) -> Ju
 @project_view(Right.READ)
 def judge_detail(request: ProjectRequest, judge: str) -> HttpResponse:
     """One version: its question, its figures against people, its newest verdicts (``?cell=missed`` for the misses)."""
-    shown = _judge(request, judge, request.GET.get("version"))
+    shown = judge_of(request, judge, request.GET.get("version"))
     cell = request.GET.get("cell", "")
     if cell and cell not in {*judge_reports.CELLS, judge_reports.FAILED}:
         raise Http404("No such cell")
@@ -102,31 +101,11 @@ def _histogram(judge: Judge, seen: list[Pair]) -> str:
     )  # fmt: skip
 
 
-@require_http_methods(["GET", "POST"])
-@project_view(Right.BUILD)
-def judge_new(request: ProjectRequest) -> HttpResponse:
-    """A new judge; ``?from=slug`` starts from the one at work and makes its next version."""
-    initial: dict[str, object] = {"threshold": 0.5, "sample_rate": 0}
-    if request.GET.get("from"):
-        origin = _judge(request, request.GET["from"][:60])
-        initial = {
-            "name": origin.name, "criterion": origin.criterion, "model": origin.model, "threshold": origin.threshold,
-            "source": str(origin.connection_id or origin.provider), "sample_rate": origin.sample_rate * 100,
-        }  # fmt: skip
-    form = JudgeForm(request.project, request.POST if request.method == "POST" else None, initial=initial)
-    if form.is_valid():
-        judge = judges.create_judge(request.project, actor=request.user, **form.cleaned_data)
-        messages.success(request, f"{judge} is at work.")
-        return redirect("evals:judge-detail", request.project.slug, judge.slug)
-    context = {"section": "judges", "form": form}
-    return render(request, "evals/judge_new.html", context, status=422 if form.errors else 200)
-
-
 @require_POST
 @project_view(Right.BUILD)
 def judge_rate(request: ProjectRequest, judge: str) -> HttpResponse:
     """Sets the share of new interactions that the judge is shown."""
-    shown = _judge(request, judge, request.POST.get("version"))
+    shown = judge_of(request, judge, request.POST.get("version"))
     form = RateForm(request.POST)
     if form.is_valid():
         judges.set_rate(shown, actor=request.user, **form.cleaned_data)
@@ -140,7 +119,7 @@ def judge_rate(request: ProjectRequest, judge: str) -> HttpResponse:
 @project_view(Right.BUILD)
 def judge_calibrate(request: ProjectRequest, judge: str) -> HttpResponse:
     """Reads the test part of the labels, once for a version."""
-    shown = _judge(request, judge, request.POST.get("version"))
+    shown = judge_of(request, judge, request.POST.get("version"))
     if judges.read_test(shown, actor=request.user) is None:
         messages.error(request, "The test part has too few labels: 30 with passes and fails among them are needed.")
     return redirect(f"{reverse('evals:judge-detail', args=[request.project.slug, shown.slug])}?version={shown.version}")
@@ -150,7 +129,7 @@ def judge_calibrate(request: ProjectRequest, judge: str) -> HttpResponse:
 @project_view(Right.BUILD)
 def judge_limits(request: ProjectRequest, judge: str) -> HttpResponse:
     """Sets what the version may spend in a day and do at once, and its own prices."""
-    shown = _judge(request, judge, request.POST.get("version"))
+    shown = judge_of(request, judge, request.POST.get("version"))
     form = LimitsForm(request.POST)
     if form.is_valid():
         judges.set_limits(shown, actor=request.user, **form.cleaned_data)
@@ -177,7 +156,7 @@ def judge_budget(request: ProjectRequest) -> HttpResponse:
 @project_view(Right.BUILD)
 def judge_backfill(request: ProjectRequest, judge: str) -> HttpResponse:
     """What a backfill of the newest interactions would take and cost; POST starts it."""
-    shown = _judge(request, judge, (request.POST or request.GET).get("version"))
+    shown = judge_of(request, judge, (request.POST or request.GET).get("version"))
     form = BackfillForm(request.POST or request.GET)
     if form.is_valid() and request.method == "GET":
         found = backfills.preview(shown, form.cleaned_data["limit"])
@@ -195,7 +174,7 @@ def judge_backfill(request: ProjectRequest, judge: str) -> HttpResponse:
 @project_view(Right.BUILD)
 def judge_replay(request: ProjectRequest, judge: str) -> HttpResponse:
     """Tries the failed jobs again."""
-    shown = _judge(request, judge, request.POST.get("version"))
+    shown = judge_of(request, judge, request.POST.get("version"))
     form = ReplayForm(request.POST)
     if form.is_valid():
         job = form.cleaned_data["job"]
@@ -208,7 +187,7 @@ def judge_replay(request: ProjectRequest, judge: str) -> HttpResponse:
 @project_view(Right.BUILD)
 def judge_switch(request: ProjectRequest, judge: str) -> HttpResponse:
     """Puts a version to work or to rest."""
-    shown = _judge(request, judge, request.POST.get("version"))
+    shown = judge_of(request, judge, request.POST.get("version"))
     form = SwitchForm(request.POST)
     if form.is_valid():
         judges.switch(shown, actor=request.user, **form.cleaned_data)

@@ -1,0 +1,133 @@
+"""Making judges by programs: the presets, a preview on a real item, and a new judge or version."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from drf_spectacular.utils import extend_schema
+from msgspec import Meta, Struct
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from evals import judge_preview, judge_variables, judges, judging, openapi_judges
+from evals.api import body_object, caller_of
+from evals.judge_forms import MAX_RUBRIC
+from evals.judge_presets import PRESETS
+from evals.models import Judge
+from feedback.openapi import body_of
+from feedback.schema import Identifier, check
+from projects.access import Right
+from projects.auth import allow
+from projects.errors import ApiError, invalid
+from projects.models import ApiKey, Project, ProviderConnection
+
+READERS = allow(scope=ApiKey.Scope.READ, right=Right.READ)
+BUILDERS = allow(scope=ApiKey.Scope.WRITE, right=Right.BUILD)
+MAX_BODY = 64 * 1024
+Share = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
+Rubric = Annotated[str, Meta(min_length=1, max_length=MAX_RUBRIC, pattern=r"\S")]
+
+
+class JudgeIn(Struct):
+    """``POST /api/v1/judges``. With ``preset`` the rubric, the name and the threshold are its own where not given.
+
+    ``connection`` is the name of one of the project's; without it the provider's key of the installation is used.
+    """
+
+    model: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"\S")]
+    name: Name | None = None
+    preset: Annotated[str, Meta(max_length=60)] | None = None
+    criterion: Rubric | None = None
+    provider: Literal["openai", "anthropic"] = "openai"
+    connection: Annotated[str, Meta(max_length=80)] | None = None
+    threshold: Share | None = None
+    sample_rate: Share = 0.0
+
+
+class PreviewIn(JudgeIn):
+    """``POST /api/v1/judge-preview``: a judge that is not saved, and the interaction that it would be shown."""
+
+    interaction_id: Identifier | None = None
+
+
+def fields_of(project: Project, wish: JudgeIn) -> dict[str, Any]:
+    """What ``judges.create_judge`` wants; 422 with the path of what does not fit."""
+    preset = PRESETS.get(wish.preset or "")
+    if wish.preset is not None and preset is None:
+        raise invalid("/preset", f"There are {', '.join(PRESETS)}.")
+    criterion = wish.criterion or (preset.rubric if preset else "")
+    name = wish.name or (preset.name if preset else "")
+    for path, value in (("/criterion", criterion), ("/name", name)):
+        if not value:
+            raise invalid(path, "This is needed where there is no preset.")
+    if wrong := judge_variables.faults(criterion):
+        raise ApiError(
+            422, "invalid", str(wrong[0]), [{"path": "/criterion", "message": str(fault)} for fault in wrong]
+        )
+    connection = ProviderConnection.objects.filter(project=project, name=wish.connection or "").first()
+    if wish.connection is not None and connection is None:
+        raise invalid("/connection", "There is no connection of this name.")
+    threshold = wish.threshold if wish.threshold is not None else preset.threshold if preset else 0.5
+    return {
+        "name": name, "criterion": criterion, "provider": wish.provider, "connection": connection,
+        "model": wish.model, "threshold": threshold, "sample_rate": wish.sample_rate,
+    }  # fmt: skip
+
+
+def made_body(judge: Judge) -> dict[str, Any]:
+    """A judge that was just made."""
+    return {
+        "judge": judge.slug, "name": judge.name, "version": judge.version, "criterion": judge.criterion,
+        "model": judge.model, "provider": judge.provider, "threshold": judge.threshold,
+        "sample_rate": judge.sample_rate, "needs": judging.missing_key(judge) or None,
+    }  # fmt: skip
+
+
+class Presets(APIView):
+    permission_classes = [READERS]
+
+    @extend_schema(operation_id="judge_presets", **openapi_judges.PRESETS)
+    def get(self, request: Request) -> Response:
+        """List the rubrics that a judge can start from, with what each asks and where it comes from."""
+        return Response({"results": [
+            {"preset": one.slug, "name": one.name, "purpose": one.purpose, "criterion": one.rubric,
+             "threshold": one.threshold, "variables": judge_variables.names(one.rubric), "sources": one.sources}
+            for one in PRESETS.values()
+        ]})  # fmt: skip
+
+
+class Preview(APIView):
+    permission_classes = [BUILDERS]
+
+    @extend_schema(
+        operation_id="judge_preview", request={"application/json": body_of(PreviewIn)}, **openapi_judges.PREVIEW
+    )
+    def post(self, request: Request) -> Response:
+        """Show the exact messages that a judge would send about one interaction, and their likely cost. Sends nothing.
+
+        Without ``interaction_id`` it is the newest interaction that the judge can judge.
+        """
+        wish = check(body_object(request, MAX_BODY), PreviewIn)
+        project = caller_of(request).project
+        found = judge_preview.preview(judges.draft(project, **fields_of(project, wish)), wish.interaction_id or "")
+        if found is None:
+            raise invalid("/interaction_id", "There is no such interaction, or none yet that this judge could judge.")
+        return Response({
+            "interaction_id": found.interaction.external_id, "messages": found.messages, "cut": found.prompt.cut,
+            "missing": found.prompt.missing, "input_tokens": found.input_tokens, "output_tokens": found.output_tokens,
+            "likely_usd": found.likely_usd, "most_usd": found.most_usd,
+        })  # fmt: skip
+
+
+class MakingJudges(APIView):
+    """The ``POST`` of ``/api/v1/judges``; ``api_judges.Judges`` adds the list."""
+
+    @extend_schema(operation_id="judge_create", request={"application/json": body_of(JudgeIn)}, **openapi_judges.CREATE)
+    def post(self, request: Request) -> Response:
+        """Make a judge, or the next version of the one of this name; the version before it is switched off."""
+        caller = caller_of(request)
+        wish = check(body_object(request, MAX_BODY), JudgeIn)
+        judge = judges.create_judge(caller.project, actor=caller.user, **fields_of(caller.project, wish))
+        return Response(made_body(judge), status=201)
