@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from evals import judge_preview, judge_variables, judges, judging, openapi_judges
+from evals import few_shot, judge_preview, judge_variables, judges, judging, openapi_judges
 from evals.api import body_object, caller_of
 from evals.judge_forms import MAX_RUBRIC
 from evals.judge_presets import PRESETS
@@ -34,6 +34,7 @@ class JudgeIn(Struct):
     """``POST /api/v1/judges``. With ``preset`` the rubric, the name and the threshold are its own where not given.
 
     ``connection`` is the name of one of the project's; without it the provider's key of the installation is used.
+    ``examples`` is how many settled labels of the train part the prompt shows at most, half of them fails.
     """
 
     model: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"\S")]
@@ -44,6 +45,7 @@ class JudgeIn(Struct):
     connection: Annotated[str, Meta(max_length=80)] | None = None
     threshold: Share | None = None
     sample_rate: Share = 0.0
+    examples: Annotated[int, Meta(ge=0, le=few_shot.MOST)] = 0
 
 
 class PreviewIn(JudgeIn):
@@ -73,6 +75,7 @@ def fields_of(project: Project, wish: JudgeIn) -> dict[str, Any]:
     return {
         "name": name, "criterion": criterion, "provider": wish.provider, "connection": connection,
         "model": wish.model, "threshold": threshold, "sample_rate": wish.sample_rate,
+        "examples": wish.examples,
     }  # fmt: skip
 
 
@@ -81,7 +84,9 @@ def made_body(judge: Judge) -> dict[str, Any]:
     return {
         "judge": judge.slug, "name": judge.name, "version": judge.version, "criterion": judge.criterion,
         "model": judge.model, "provider": judge.provider, "threshold": judge.threshold,
-        "sample_rate": judge.sample_rate, "needs": judging.missing_key(judge) or None,
+        "sample_rate": judge.sample_rate,
+        "examples": [{"interaction_id": one["interaction_id"], "verdict": one["verdict"]} for one in judge.examples],
+        "needs": judging.missing_key(judge) or None,
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from math import sqrt
 
-from django.db.models.functions import Length
+from django.db.models import Value
+from django.db.models.functions import MD5, Length
 
 from annotations.estimation import LEAST_LABELS, Z, wilson
 from evals.judge_agreement import Agreement
@@ -48,21 +49,28 @@ class Pair:
 
 
 def pairs(judge: Judge) -> list[Pair]:
-    """The newest pairs of this version with settled labels of pass or fail, one for each interaction; one query."""
+    """The newest pairs of this version with settled labels of pass or fail, one for each interaction; one query.
+
+    What the version was shown as an example counts as train, wherever the split would put it now: sessions by name,
+    and answers that are the same word for word.
+    """
+    groups = {one["group"] for one in judge.examples}
+    digests = {one["digest"] for one in judge.examples}
     rows = (
         JudgeJob.objects.filter(
             judge=judge, score__flagged__isnull=False, score__value__isnull=False,
             interaction__labels__superseded_at=None, interaction__labels__verdict__in=["pass", "fail"],
         )
-        .annotate(length=Length("interaction__output"))
+        .annotate(length=Length("interaction__output"), digest=MD5("interaction__output") if digests else Value(""))
         .order_by("-interaction_id", "-pk")
         .values_list("interaction_id", "pk", "score__value", "score__flagged", "interaction__labels__verdict",
                      "interaction__session_id", "interaction__external_id", "length",
-                     "interaction__labels__settled_at")[:MOST_PAIRS]
+                     "interaction__labels__settled_at", "digest")[:MOST_PAIRS]
     )  # fmt: skip
     found: dict[int, Pair] = {}
-    for item, job, score, flagged, verdict, session, external, length, settled in rows:
-        part = part_of(session, external)
+    for item, job, score, flagged, verdict, session, external, length, settled, digest in rows:
+        told = (session or external) in groups or digest in digests
+        part = TRAIN if told else part_of(session, external)
         found.setdefault(item, Pair(job, float(score or 0), bool(flagged), verdict == "fail", part, length, settled))
     return list(found.values())
 

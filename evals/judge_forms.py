@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from evals import judge_variables
+from evals import few_shot, judge_variables
 from evals.models import Judge
 from projects.models import Project, ProviderConnection
 
@@ -42,6 +42,7 @@ class JudgeForm(forms.Form):
     model = forms.CharField(max_length=120)
     threshold = forms.FloatField(min_value=0, max_value=1)
     sample_rate = PercentField()
+    examples = forms.IntegerField(min_value=0, max_value=few_shot.MOST, required=False)
 
     def __init__(self, project: Project, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -56,6 +57,9 @@ class JudgeForm(forms.Form):
 
     def clean_threshold(self) -> float:
         return _finite(self.cleaned_data["threshold"])
+
+    def clean_examples(self) -> int:
+        return self.cleaned_data["examples"] or 0
 
     def clean_criterion(self) -> str:
         """The rubric with plain line ends; refused with the place of every variable that is not known."""

@@ -41,6 +41,9 @@ beginning or the end.
 Judge by the criterion alone: not by style, length or politeness, unless it asks for them. Where the criterion speaks \
 of documents or sources, only "untrusted_documents" count, not what you know yourself.
 
+"untrusted_examples", where there are any, are other answers with what people said of them ("people_say"): learn from \
+them where people draw the line, and judge only the answer under review.
+
 Reply with "reasoning" first: two to five sentences that name the decisive passages (at most 1,500 characters). Then \
 "score": a number from 0 to 1, where 1 means that the criterion is fully met and 0 that it is not met at all."""
 
@@ -106,12 +109,18 @@ class Material:
 def build(
     *, criterion: str, conversation: Sequence[tuple[str, str]], answer: str, documents: Sequence[tuple[str, str]],
     reference: str = "", assertions: Sequence[tuple[str, str]] = (), metadata: Mapping[str, Any] | None = None,
+    examples: Sequence[Mapping[str, Any]] = (),
 ) -> Prompt:  # fmt: skip
-    """The prompt for one answer: the criterion, and the parts that it calls by name (see ``judge_variables``)."""
+    """The prompt for one answer: the criterion, and the parts that it calls by name (see ``judge_variables``).
+
+    ``examples`` are those of ``few_shot.choose``.
+    """
     has = Material(conversation, answer, documents, reference, assertions, metadata or {})
     called = judge_variables.names(criterion) or judge_variables.USUAL
     cut: dict[str, dict[str, int]] = {}
     document: dict[str, Any] = {"criterion": judge_variables.pointed(criterion)}
+    if examples:
+        document["untrusted_examples"] = [_example(one, called) for one in examples]
     for name, (key, _) in judge_variables.KEYS.items():
         if name in called:
             document[key] = _PARTS[name](has, key, cut)
@@ -125,6 +134,19 @@ def build(
 
 
 Cut = dict[str, dict[str, int]]
+
+
+def _example(one: Mapping[str, Any], called: Sequence[str]) -> dict[str, Any]:
+    """An example with those of its parts that the rubric calls; a question stands for its conversation."""
+    shown: dict[str, Any] = {"people_say": one["verdict"]}
+    if {"input", "conversation"} & set(called):
+        shown["untrusted_question"] = visible(one["question"])
+    if "context" in called:
+        shown["untrusted_documents"] = [
+            {"title": visible(title), "text": visible(text)} for title, text in one["documents"]
+        ]
+    shown["untrusted_answer"] = visible(one["answer"])
+    return {**shown, "untrusted_why": visible(one["why"])} if one["why"] else shown
 
 
 def _question(has: Material, key: str, cut: Cut) -> str:

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
 
-from evals import calibration, judging
+from evals import calibration, few_shot, judging
 from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeBudget, JudgeJob
 from feedback.models import Interaction
 from projects import audit
@@ -19,36 +19,40 @@ from projects.models import Project, ProviderConnection, User
 
 def draft(
     project: Project, *, name: str, criterion: str, provider: str, model: str, connection: ProviderConnection | None,
-    threshold: float, sample_rate: float,
+    threshold: float, sample_rate: float, examples: int = 0,
 ) -> Judge:  # fmt: skip
-    """A judge as it would be made, not saved: for previews."""
+    """A judge as it would be made, not saved: for previews. ``examples`` is how many are drawn for its prompt."""
     return Judge(
         project=project, slug=slugify(name)[:60] or "judge", name=name, criterion=criterion,
         provider=connection.kind if connection else provider, connection=connection, model=model,
-        threshold=threshold, sample_rate=sample_rate,
+        threshold=threshold, sample_rate=sample_rate, examples=few_shot.choose(project, examples),
     )  # fmt: skip
 
 
 @transaction.atomic
 def create_judge(
     project: Project, *, name: str, criterion: str, provider: str, model: str, connection: ProviderConnection | None,
-    threshold: float, sample_rate: float, actor: User | None,
+    threshold: float, sample_rate: float, actor: User | None, examples: int = 0,
 ) -> Judge:  # fmt: skip
     """A new judge, or the next version of the one with this name; the version before it is switched off.
 
     Judges are told apart by the slug of their name. A version never changes once it has judged, so that scores
-    of one version can be compared. ``connection`` None means the environment's key.
+    of one version can be compared. ``connection`` None means the environment's key. ``examples`` is how many of
+    people's labels its prompt shows at most; they are drawn here and kept in the version.
     """
     judge = draft(
         project, name=name, criterion=criterion, provider=provider, model=model, connection=connection,
-        threshold=threshold, sample_rate=sample_rate,
+        threshold=threshold, sample_rate=sample_rate, examples=examples,
     )  # fmt: skip
     Project.objects.select_for_update().get(pk=project.pk)  # two drafts at once get two numbers
     same = Judge.objects.filter(project=project, slug=judge.slug)
     judge.version = (same.aggregate(most=Max("version"))["most"] or 0) + 1
     same.filter(enabled=True).update(enabled=False)
     judge.save(force_insert=True)
-    audit.record(project, actor, "judge.created", str(judge), model=model, sample_rate=sample_rate)
+    audit.record(
+        project, actor, "judge.created", str(judge), model=model, sample_rate=sample_rate,
+        examples=len(judge.examples),
+    )  # fmt: skip
     return judge
 
 

@@ -136,8 +136,13 @@ def not_judged(judge: Judge) -> QuerySet[Interaction]:
 
 
 def can_judge(judge: Judge) -> QuerySet[Interaction]:
-    """Interactions that have what the rubric needs: an answer, and of its settled label what it calls by name."""
+    """Interactions that have what the rubric needs: an answer, and of its settled label what it calls by name.
+
+    Not those whose session is among the version's examples: it has been told what people say of them.
+    """
     found = Interaction.objects.filter(project=judge.project_id, status=Interaction.Status.OK).exclude(output="")
+    if told := [one["group"] for one in judge.examples]:
+        found = found.exclude(session_id__in=told).exclude(session_id="", external_id__in=told)
     if needed := needs_label(judge):
         labels = Label.objects.filter(interaction=OuterRef("pk"), superseded_at=None)
         labels = labels.exclude(desired_output="") if "reference" in needed else labels
@@ -280,7 +285,7 @@ def prompt_for(judge: Judge, interaction: Interaction, label: Label | None = Non
                    for one in interaction.documents],
         reference=label.desired_output if label else "",
         assertions=[(str(one.get("type", "")), str(one.get("text", ""))) for one in label.assertions] if label else (),
-        metadata=interaction.metadata,
+        metadata=interaction.metadata, examples=judge.examples,
     )  # fmt: skip
 
 

@@ -63,6 +63,8 @@ class Judge(models.Model):
     # US dollars for a million tokens, for models that the price table does not know; NULL leaves it to the table.
     input_price = usd(null=True)
     output_price = usd(null=True)
+    # What people said of other answers, as few_shot.choose copied it; never changes, not even before the first job.
+    examples = models.JSONField(default=list, db_default=[])
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

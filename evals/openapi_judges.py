@@ -83,5 +83,6 @@ CREATE: dict[str, Any] = {
     "responses": {201: _object(
         judge=_TEXT, name=_TEXT, version=_COUNT, criterion=_TEXT, model=_TEXT, provider=_TEXT,
         threshold={"type": "number"}, sample_rate={"type": "number"}, needs={**_TEXT, "nullable": True},
+        examples={"type": "array", "items": _object(interaction_id=_TEXT, verdict=_TEXT)},
     )},
 }  # fmt: skip

@@ -40,12 +40,13 @@ def judge_new(request: ProjectRequest) -> HttpResponse:
 
 
 def _initial(request: ProjectRequest) -> dict[str, object]:
-    initial: dict[str, object] = {"threshold": 0.5, "sample_rate": 0}
+    initial: dict[str, object] = {"threshold": 0.5, "sample_rate": 0, "examples": 0}
     if request.GET.get("from"):
         origin = judge_of(request, request.GET["from"][:60])
         initial = {
             "name": origin.name, "criterion": origin.criterion, "model": origin.model, "threshold": origin.threshold,
             "source": str(origin.connection_id or origin.provider), "sample_rate": origin.sample_rate * 100,
+            "examples": len(origin.examples),
         }  # fmt: skip
     if wanted := request.GET.get("preset"):
         if wanted not in PRESETS:
