@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from drf_spectacular.utils import extend_schema
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -27,6 +27,10 @@ BUILDERS = allow(scope=ApiKey.Scope.WRITE, right=Right.BUILD)
 MAX_BODY = 64 * 1024
 Share = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
+Preset = Literal[
+    "faithfulness", "relevance", "helpfulness", "correctness", "instruction-following", "tone", "safety",
+    "refusal-correctness", "assertion-check",
+]  # fmt: skip
 Rubric = Annotated[str, Meta(min_length=1, max_length=MAX_RUBRIC, pattern=r"\S")]
 
 
@@ -38,12 +42,12 @@ class JudgeIn(Struct):
     """
 
     model: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"\S")]
-    name: Name | None = None
-    preset: Annotated[str, Meta(max_length=60)] | None = None
-    criterion: Rubric | None = None
+    name: Name | UnsetType = UNSET
+    preset: Preset | UnsetType = UNSET
+    criterion: Rubric | UnsetType = UNSET
     provider: Literal["openai", "anthropic"] = "openai"
-    connection: Annotated[str, Meta(max_length=80)] | None = None
-    threshold: Share | None = None
+    connection: Annotated[str, Meta(min_length=1, max_length=80)] | UnsetType = UNSET
+    threshold: Share | UnsetType = UNSET
     sample_rate: Share = 0.0
     examples: Annotated[int, Meta(ge=0, le=few_shot.MOST)] = 0
 
@@ -51,14 +55,19 @@ class JudgeIn(Struct):
 class PreviewIn(JudgeIn):
     """``POST /api/v1/judge-preview``: a judge that is not saved, and the interaction that it would be shown."""
 
-    interaction_id: Identifier | None = None
+    interaction_id: Identifier | UnsetType = UNSET
+
+
+Wish = TypeVar("Wish", bound=JudgeIn)
+# Without a preset, what it would give is needed.
+_RULE = {"anyOf": [{"required": ["preset"]}, {"required": ["name", "criterion"]}]}
+JUDGE_BODY = {**body_of(JudgeIn), **_RULE}
+PREVIEW_BODY = {**body_of(PreviewIn), **_RULE}
 
 
 def fields_of(project: Project, wish: JudgeIn) -> dict[str, Any]:
     """What ``judges.create_judge`` wants; 422 with the path of what does not fit."""
-    preset = PRESETS.get(wish.preset or "")
-    if wish.preset is not None and preset is None:
-        raise invalid("/preset", f"There are {', '.join(PRESETS)}.")
+    preset = PRESETS[wish.preset] if wish.preset else None
     criterion = wish.criterion or (preset.rubric if preset else "")
     name = wish.name or (preset.name if preset else "")
     for path, value in (("/criterion", criterion), ("/name", name)):
@@ -69,14 +78,25 @@ def fields_of(project: Project, wish: JudgeIn) -> dict[str, Any]:
             422, "invalid", str(wrong[0]), [{"path": "/criterion", "message": str(fault)} for fault in wrong]
         )
     connection = ProviderConnection.objects.filter(project=project, name=wish.connection or "").first()
-    if wish.connection is not None and connection is None:
-        raise invalid("/connection", "There is no connection of this name.")
-    threshold = wish.threshold if wish.threshold is not None else preset.threshold if preset else 0.5
+    if wish.connection and connection is None:
+        raise _not_found("/connection", "There is no connection of this name.")
+    usual = preset.threshold if preset else 0.5
     return {
         "name": name, "criterion": criterion, "provider": wish.provider, "connection": connection,
-        "model": wish.model, "threshold": threshold, "sample_rate": wish.sample_rate,
-        "examples": wish.examples,
+        "model": wish.model, "sample_rate": wish.sample_rate, "examples": wish.examples,
+        "threshold": usual if wish.threshold is UNSET else wish.threshold,
     }  # fmt: skip
+
+
+def _wish(request: Request, shape: type[Wish]) -> Wish:
+    """The body as ``shape``; 4.0 is a whole number here as it is in JSON Schema."""
+    body = body_object(request, MAX_BODY)
+    count = body.get("examples")
+    return check({**body, "examples": int(count)} if isinstance(count, float) and count.is_integer() else body, shape)
+
+
+def _not_found(path: str, message: str) -> ApiError:
+    return ApiError(404, "not_found", message, [{"path": path, "message": message}])
 
 
 def made_body(judge: Judge) -> dict[str, Any]:
@@ -106,19 +126,19 @@ class Presets(APIView):
 class Preview(APIView):
     permission_classes = [BUILDERS]
 
-    @extend_schema(
-        operation_id="judge_preview", request={"application/json": body_of(PreviewIn)}, **openapi_judges.PREVIEW
-    )
+    @extend_schema(operation_id="judge_preview", request={"application/json": PREVIEW_BODY}, **openapi_judges.PREVIEW)
     def post(self, request: Request) -> Response:
         """Show the exact messages that a judge would send about one interaction, and their likely cost. Sends nothing.
 
         Without ``interaction_id`` it is the newest interaction that the judge can judge.
         """
-        wish = check(body_object(request, MAX_BODY), PreviewIn)
+        wish = _wish(request, PreviewIn)
         project = caller_of(request).project
         found = judge_preview.preview(judges.draft(project, **fields_of(project, wish)), wish.interaction_id or "")
         if found is None:
-            raise invalid("/interaction_id", "There is no such interaction, or none yet that this judge could judge.")
+            raise _not_found(
+                "/interaction_id", "There is no such interaction, or none yet that this judge could judge."
+            )
         return Response({
             "interaction_id": found.interaction.external_id, "messages": found.messages, "cut": found.prompt.cut,
             "missing": found.prompt.missing, "input_tokens": found.input_tokens, "output_tokens": found.output_tokens,
@@ -129,10 +149,10 @@ class Preview(APIView):
 class MakingJudges(APIView):
     """The ``POST`` of ``/api/v1/judges``; ``api_judges.Judges`` adds the list."""
 
-    @extend_schema(operation_id="judge_create", request={"application/json": body_of(JudgeIn)}, **openapi_judges.CREATE)
+    @extend_schema(operation_id="judge_create", request={"application/json": JUDGE_BODY}, **openapi_judges.CREATE)
     def post(self, request: Request) -> Response:
         """Make a judge, or the next version of the one of this name; the version before it is switched off."""
         caller = caller_of(request)
-        wish = check(body_object(request, MAX_BODY), JudgeIn)
+        wish = _wish(request, JudgeIn)
         judge = judges.create_judge(caller.project, actor=caller.user, **fields_of(caller.project, wish))
         return Response(made_body(judge), status=201)

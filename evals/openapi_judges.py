@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from evals.judge_forms import MAX_BACKFILL
+from projects.openapi import ERROR
 
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
@@ -76,11 +77,11 @@ PREVIEW: dict[str, Any] = {
         cut={"type": "object", "description": "Parts that were too long: characters shown, and of how many"},
         missing={**_TEXTS, "description": "What the rubric needs and the interaction lacks: it would not be sent"},
         input_tokens=_COUNT, output_tokens=_COUNT, likely_usd=_USD, most_usd=_USD,
-    )},
+    ), 404: OpenApiResponse(ERROR, "No such connection or interaction, or none yet that it could judge")},
 }  # fmt: skip
 CREATE: dict[str, Any] = {
     "tags": ["Judges"],
-    "responses": {201: _object(
+    "responses": {404: OpenApiResponse(ERROR, "No such connection"), 201: _object(
         judge=_TEXT, name=_TEXT, version=_COUNT, criterion=_TEXT, model=_TEXT, provider=_TEXT,
         threshold={"type": "number"}, sample_rate={"type": "number"}, needs={**_TEXT, "nullable": True},
         examples={"type": "array", "items": _object(interaction_id=_TEXT, verdict=_TEXT)},

@@ -169,7 +169,9 @@ def test_an_item_of_another_project_is_no_preview(
     golden.interaction(other_project, external_id="theirs")
     body = {"name": "x", "criterion": "Is it right?", "model": "m", "interaction_id": "theirs"}
     status, answer = token_of("engineer").call("POST", "/api/v1/judge-preview", body)
-    assert (status, answer["error"]["details"][0]["path"]) == (422, "/interaction_id")
+    assert (status, answer["error"]["details"][0]["path"]) == (404, "/interaction_id")
+    status, answer = token_of("engineer").call("POST", "/api/v1/judges", {**body, "connection": "none"})
+    assert (status, answer["error"]["details"][0]["path"]) == (404, "/connection")
 
 
 # ── Over the API ─────────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +198,6 @@ def test_a_program_makes_a_judge_from_a_preset(project: Project, token_of: Token
         ({"name": "x", "criterion": "{{outptu}}", "model": "m"}, "/criterion"),
         ({"preset": "tone"}, "/"),
         ({"preset": "tone", "model": "m", "threshold": 2}, "/threshold"),
-        ({"preset": "tone", "model": "m", "connection": "none"}, "/connection"),
     ],
 )
 def test_a_faulty_judge_is_refused_with_the_path(
