@@ -16,6 +16,7 @@ from evals import calibration, judging
 from evals.calibration import Corrected, Difference, Pair, Threshold
 from evals.detectors import Detector, detectors
 from evals.judge_agreement import Agreement
+from evals.judge_biases import LengthBias, length_bias
 from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeJob
 from feedback.models import Interaction, Score
 from projects.charts import Bin
@@ -161,6 +162,7 @@ class Trust:
     corrected: Corrected | None
     ece: float | None
     verbosity: Difference | None
+    length: LengthBias | None
     drift: Difference | None
     due: str
     read: CalibrationRead | None
@@ -186,7 +188,7 @@ def trust(judge: Judge, pairs: Sequence[Pair], shown: Figures) -> Trust:
         threshold=calibration.best_threshold(seen),
         corrected=calibration.corrected_pass_rate(shown.seen_flagged, shown.seen, measured),
         ece=calibration.reliability(seen)[1],
-        verbosity=calibration.verbosity(seen), drift=moved,
+        verbosity=calibration.verbosity(seen), length=length_bias(seen), drift=moved,
         due=calibration.due(read.read_at if read else None, moved, timezone.now()),
         read=read, waiting=len(pairs) - len(seen),
     )  # fmt: skip
