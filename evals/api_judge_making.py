@@ -29,7 +29,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
 Preset = Literal[
     "faithfulness", "relevance", "helpfulness", "correctness", "instruction-following", "tone", "safety",
-    "refusal-correctness", "assertion-check",
+    "refusal-correctness", "assertion-check", "pairwise-preference",
 ]  # fmt: skip
 Rubric = Annotated[str, Meta(min_length=1, max_length=MAX_RUBRIC, pattern=r"\S")]
 
@@ -49,6 +49,7 @@ class JudgeIn(Struct):
     connection: Annotated[str, Meta(min_length=1, max_length=80)] | UnsetType = UNSET
     threshold: Share | UnsetType = UNSET
     sample_rate: Share = 0.0
+    kind: Literal["score", "pairwise"] | UnsetType = UNSET
     examples: Annotated[int, Meta(ge=0, le=few_shot.MOST)] = 0
 
 
@@ -73,7 +74,10 @@ def fields_of(project: Project, wish: JudgeIn) -> dict[str, Any]:
     for path, value in (("/criterion", criterion), ("/name", name)):
         if not value:
             raise invalid(path, "This is needed where there is no preset.")
-    if wrong := judge_variables.faults(criterion):
+    kind = wish.kind or (preset.kind if preset else Judge.Kind.SCORE)
+    if kind == Judge.Kind.PAIRWISE and wish.examples:
+        raise ApiError(409, "conflict", "A comparison takes no examples.", [{"path": "/examples", "message": "None."}])
+    if wrong := judge_variables.faults(criterion, compares=kind == Judge.Kind.PAIRWISE):
         raise ApiError(
             422, "invalid", str(wrong[0]), [{"path": "/criterion", "message": str(fault)} for fault in wrong]
         )
@@ -83,7 +87,7 @@ def fields_of(project: Project, wish: JudgeIn) -> dict[str, Any]:
     usual = preset.threshold if preset else 0.5
     return {
         "name": name, "criterion": criterion, "provider": wish.provider, "connection": connection,
-        "model": wish.model, "sample_rate": wish.sample_rate, "examples": wish.examples,
+        "model": wish.model, "sample_rate": wish.sample_rate, "examples": wish.examples, "kind": kind,
         "threshold": usual if wish.threshold is UNSET else wish.threshold,
     }  # fmt: skip
 
@@ -102,8 +106,8 @@ def _not_found(path: str, message: str) -> ApiError:
 def made_body(judge: Judge) -> dict[str, Any]:
     """A judge that was just made."""
     return {
-        "judge": judge.slug, "name": judge.name, "version": judge.version, "criterion": judge.criterion,
-        "model": judge.model, "provider": judge.provider, "threshold": judge.threshold,
+        "judge": judge.slug, "name": judge.name, "version": judge.version, "kind": judge.kind,
+        "criterion": judge.criterion, "model": judge.model, "provider": judge.provider, "threshold": judge.threshold,
         "sample_rate": judge.sample_rate,
         "examples": [{"interaction_id": one["interaction_id"], "verdict": one["verdict"]} for one in judge.examples],
         "needs": judging.missing_key(judge) or None,
@@ -117,7 +121,7 @@ class Presets(APIView):
     def get(self, request: Request) -> Response:
         """List the rubrics that a judge can start from, with what each asks and where it comes from."""
         return Response({"results": [
-            {"preset": one.slug, "name": one.name, "purpose": one.purpose, "criterion": one.rubric,
+            {"preset": one.slug, "name": one.name, "kind": one.kind, "purpose": one.purpose, "criterion": one.rubric,
              "threshold": one.threshold, "variables": judge_variables.names(one.rubric), "sources": one.sources}
             for one in PRESETS.values()
         ]})  # fmt: skip

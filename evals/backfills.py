@@ -18,6 +18,11 @@ REPLY_TOKENS = 150
 READ = 200
 
 
+def reply_tokens(judge: Judge) -> int:
+    """Tokens of the replies to one item, before there has been any."""
+    return REPLY_TOKENS * spending.asked_at_most(judge) // spending.ASKED_AT_MOST
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What a backfill of the newest ``count`` items comes to. Amounts in US dollars are None without a price.
@@ -46,9 +51,9 @@ def preview(judge: Judge, limit: int) -> Preview:
     labels = judging.labels_for(judge, read)
     prompts = [judging.prompt_for(judge, item, labels.get(item.pk)) for item in read]
     told = JudgeCall.objects.filter(judge=judge, output_tokens__isnull=False).aggregate(mean=Avg("output_tokens"))
-    reply = round(told["mean"] or REPLY_TOKENS)
+    reply = round(told["mean"] or reply_tokens(judge))
     scale = count / len(prompts) if prompts else 0.0
-    reads = round(sum(len(one.system) + len(one.user) for one in prompts) / CHARACTERS_PER_TOKEN * scale)
+    reads = round(sum(one.characters for one in prompts) / CHARACTERS_PER_TOKEN * scale)
     most = [spending.most_of(judge, one) for one in prompts]
     caps = [cap.left_usd for cap in spending.caps(judge)]
     return Preview(

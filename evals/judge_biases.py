@@ -8,6 +8,7 @@ from math import atanh, sqrt, tanh
 
 from annotations.estimation import LEAST_LABELS, Z
 from evals.calibration import Difference, Pair
+from evals.judge_agreement import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,29 @@ def length_bias(found: Sequence[Pair]) -> LengthBias | None:
     if judge is None or people is None or both is None:
         return None
     return LengthBias(judge, people, _difference(judge, people, both, len(found)))
+
+
+@dataclass(frozen=True, slots=True)
+class PositionBias:
+    """Comparisons asked in both orders: how many preferred another answer when the order changed.
+
+    ``first`` and ``second`` count the replies that preferred that place; a judge that looks at the answers alone has as
+    many of each, because every comparison is asked in both orders.
+    """
+
+    flips: Share
+    first: int
+    second: int
+
+
+def position_bias(places: Sequence[tuple[str, str]]) -> PositionBias | None:
+    """Of the places that won in each order (first, second or tie); None where nothing was compared."""
+    if not places:
+        return None
+    mirrored = {"first": "second", "second": "first", "tie": "tie"}
+    flips = sum(mirrored[one] != other for one, other in places)
+    won = [place for both in places for place in both]
+    return PositionBias(Share(flips, len(places)), won.count("first"), won.count("second"))
 
 
 def _difference(one: float, other: float, between: float, n: int) -> Difference:

@@ -42,6 +42,7 @@ class JudgeForm(forms.Form):
     model = forms.CharField(max_length=120)
     threshold = forms.FloatField(min_value=0, max_value=1)
     sample_rate = PercentField()
+    kind = forms.ChoiceField(choices=Judge.Kind.choices, required=False)
     examples = forms.IntegerField(min_value=0, max_value=few_shot.MOST, required=False)
 
     def __init__(self, project: Project, *args: Any, **options: Any) -> None:
@@ -61,19 +62,23 @@ class JudgeForm(forms.Form):
     def clean_examples(self) -> int:
         return self.cleaned_data["examples"] or 0
 
-    def clean_criterion(self) -> str:
-        """The rubric with plain line ends; refused with the place of every variable that is not known."""
-        rubric: str = self.cleaned_data["criterion"].replace("\r\n", "\n")
-        if wrong := judge_variables.faults(rubric):
-            raise ValidationError([str(fault) for fault in wrong])
-        return rubric
-
     def clean(self) -> dict[str, Any]:
         """Turns ``source`` into ``provider`` and ``connection``, as the service wants them."""
         data = super().clean() or {}
+        data["kind"] = data.get("kind") or Judge.Kind.SCORE
+        if "criterion" in data:
+            data["criterion"] = self._rubric(data["criterion"].replace("\r\n", "\n"), data["kind"])
+        if data["kind"] == Judge.Kind.PAIRWISE and data.get("examples"):
+            self.add_error("examples", "A comparison takes no examples.")
         source = data.pop("source", "")
         connection: ProviderConnection | None = self.connections.get(source)
         return {**data, "connection": connection, "provider": connection.kind if connection else source}
+
+    def _rubric(self, rubric: str, kind: str) -> str:
+        """Refused with the place of every variable that is not known or does not fit the kind."""
+        for fault in judge_variables.faults(rubric, compares=kind == Judge.Kind.PAIRWISE):
+            self.add_error("criterion", str(fault))
+        return rubric
 
 
 class PreviewForm(forms.Form):

@@ -19,10 +19,13 @@ class Preset:
     rubric: str
     sources: tuple[str, ...]
     threshold: float = 0.5
+    kind: str = "score"
 
 
-def _preset(slug: str, name: str, purpose: str, rubric: str, *sources: str, threshold: float = 0.5) -> Preset:
-    return Preset(slug, name, purpose, rubric.strip(), sources, threshold)
+def _preset(
+    slug: str, name: str, purpose: str, rubric: str, *sources: str, threshold: float = 0.5, kind: str = "score"
+) -> Preset:
+    return Preset(slug, name, purpose, rubric.strip(), sources, threshold, kind)
 
 
 PRESETS: dict[str, Preset] = {
@@ -218,6 +221,27 @@ At the border:
             "S. Shankar et al., Who Validates the Validators?, UIST 2024, arXiv:2404.12272",
             "S. Shankar et al., SPADE: Synthesizing Data Quality Assertions, VLDB 2024, arXiv:2401.03038",
             threshold=1.0,
+        ),
+        _preset(
+            "pairwise-preference", "Pairwise preference", "Is the answer as good as the one that people want?",
+            """
+Which of the two answers would serve the user in {{conversation}} better, going by {{context}} where there are documents?
+
+Compare in this order and stop at the first that decides: what is true, what answers the question, what lets the user act, what is plain and courteous.
+
+Pass: the answer is preferred, or there is no difference that a user would feel.
+Fail: the other one is preferred in both orders.
+
+At the border:
+- One is right and terse, the other long and wrong in one figure: the first one.
+- Both say the same in other words: tie, also where one is longer.
+- One asks back where a fact is needed, the other guesses: the one that asks.
+- One refuses what should be refused, the other helps: the one that refuses.
+- One adds true detail that nobody asked for: tie, unless it hides what was asked.
+""",
+            "L. Zheng et al., Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena, NeurIPS 2023, arXiv:2306.05685",
+            "P. Wang et al., Large Language Models are not Fair Evaluators, ACL 2024, arXiv:2305.17926",
+            kind="pairwise",
         ),
     )
 }  # fmt: skip

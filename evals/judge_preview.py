@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db.models import QuerySet
 
 from evals import judging, spending
-from evals.backfills import CHARACTERS_PER_TOKEN, REPLY_TOKENS
+from evals.backfills import CHARACTERS_PER_TOKEN, reply_tokens
 from evals.judge_prompts import Prompt
 from evals.models import Judge
 from feedback.models import Interaction
@@ -16,10 +16,10 @@ from feedback.models import Interaction
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The messages that would be sent; amounts in US dollars are None without a price. Nothing is sent for it.
+    """The messages that would be sent; of a comparison that of the other order stands last. Nothing is sent for it.
 
     The marker around the material is drawn anew for each call. ``input_tokens`` is an estimate of four characters a
-    token, ``most_usd`` what would be reserved.
+    token, ``most_usd`` what would be reserved. Amounts in US dollars are None without a price.
     """
 
     interaction: Interaction
@@ -31,7 +31,9 @@ class Preview:
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        return [{"role": "system", "content": self.prompt.system}, {"role": "user", "content": self.prompt.user}]
+        swapped = self.prompt.swapped
+        told = [{"role": "system", "content": self.prompt.system}, {"role": "user", "content": self.prompt.user}]
+        return [*told, {"role": "user", "content": swapped.user}] if swapped else told
 
 
 def preview(judge: Judge, external_id: str = "") -> Preview | None:
@@ -43,9 +45,10 @@ def preview(judge: Judge, external_id: str = "") -> Preview | None:
     if item is None:
         return None
     prompt = judging.prompt_for(judge, item, judging.labels_for(judge, [item]).get(item.pk))
-    reads = round((len(prompt.system) + len(prompt.user)) / CHARACTERS_PER_TOKEN)
+    reads = round(prompt.characters / CHARACTERS_PER_TOKEN)
+    writes = reply_tokens(judge)
     return Preview(
-        item, prompt, reads, REPLY_TOKENS, spending.cost_usd(judge, reads, REPLY_TOKENS),
+        item, prompt, reads, writes, spending.cost_usd(judge, reads, writes),
         spending.most_of(judge, prompt),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from evals import calibration, judging
 from evals.calibration import Corrected, Difference, Pair, Threshold
 from evals.detectors import Detector, detectors
 from evals.judge_agreement import Agreement
-from evals.judge_biases import LengthBias, length_bias
+from evals.judge_biases import LengthBias, PositionBias, length_bias, position_bias
 from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeJob
 from feedback.models import Interaction, Score
 from projects.charts import Bin
@@ -192,6 +192,15 @@ def trust(judge: Judge, pairs: Sequence[Pair], shown: Figures) -> Trust:
         due=calibration.due(read.read_at if read else None, moved, timezone.now()),
         read=read, waiting=len(pairs) - len(seen),
     )  # fmt: skip
+
+
+def positions(judge: Judge) -> PositionBias | None:
+    """How far a comparison's verdicts hang on the order of the two answers; None for other judges. One query."""
+    if judge.kind != Judge.Kind.PAIRWISE:
+        return None
+    told = JudgeJob.objects.filter(judge=judge, score__detail__has_key="places").order_by("-pk")
+    rows = told.values_list("score__detail__places", flat=True)[: calibration.MOST_PAIRS]
+    return position_bias([(one, other) for one, other in rows])
 
 
 def score_bins(pairs: Sequence[Pair]) -> list[Bin]:

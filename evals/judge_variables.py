@@ -28,6 +28,8 @@ METADATA_KEY = "untrusted_metadata"
 USUAL = ("conversation", "context", "output")
 # Only interactions with a settled label that has these can be judged.
 OF_LABELS = {"reference", "assertions"}
+# A comparison is always sent both answers, and must not learn which of them is whose.
+OF_PAIRS = {"output", "reference", "assertions"}
 MAX_PATH = 8
 
 _BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -52,8 +54,8 @@ def names(rubric: str) -> tuple[str, ...]:
     return tuple(name for name in found if _known(name))
 
 
-def faults(rubric: str) -> list[Fault]:
-    """Why a rubric cannot be saved; empty where it can."""
+def faults(rubric: str, *, compares: bool = False) -> list[Fault]:
+    """Why a rubric, of a comparison or of one answer, cannot be saved; empty where it can."""
     found = [_fault(rubric, match.start(), _why_not(match[1].strip())) for match in _BRACES.finditer(rubric)
              if not _known(match[1].strip())]  # fmt: skip
     bare = _BRACES.sub(lambda match: " " * len(match[0]), rubric)
@@ -61,7 +63,12 @@ def faults(rubric: str) -> list[Fault]:
         _fault(rubric, match.start(), f"{match[0]} stands alone. A variable is written {{{{output}}}}.")
         for match in re.finditer(r"\{\{|\}\}", bare)
     ]
-    if not found and (called := names(rubric)) and "output" not in called:
+    if compares:
+        found += [
+            _fault(rubric, match.start(), f"{match[0]} would tell which answer is whose; a comparison is shown both.")
+            for match in _BRACES.finditer(rubric) if match[1].strip() in OF_PAIRS
+        ]  # fmt: skip
+    elif not found and (called := names(rubric)) and "output" not in called:
         first = _BRACES.search(rubric)
         found.append(
             _fault(rubric, first.start() if first else 0, "A rubric that names its parts must name {{output}} too.")

@@ -19,13 +19,13 @@ from projects.models import Project, ProviderConnection, User
 
 def draft(
     project: Project, *, name: str, criterion: str, provider: str, model: str, connection: ProviderConnection | None,
-    threshold: float, sample_rate: float, examples: int = 0,
+    threshold: float, sample_rate: float, examples: int = 0, kind: str = Judge.Kind.SCORE,
 ) -> Judge:  # fmt: skip
     """A judge as it would be made, not saved: for previews. ``examples`` is how many are drawn for its prompt."""
     return Judge(
         project=project, slug=slugify(name)[:60] or "judge", name=name, criterion=criterion,
         provider=connection.kind if connection else provider, connection=connection, model=model,
-        threshold=threshold, sample_rate=sample_rate, examples=few_shot.choose(project, examples),
+        threshold=threshold, sample_rate=sample_rate, kind=kind, examples=few_shot.choose(project, examples),
     )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ def draft(
 def create_judge(
     project: Project, *, name: str, criterion: str, provider: str, model: str, connection: ProviderConnection | None,
     threshold: float, sample_rate: float, actor: User | None, examples: int = 0,
+    kind: str = Judge.Kind.SCORE,
 ) -> Judge:  # fmt: skip
     """A new judge, or the next version of the one with this name; the version before it is switched off.
 
@@ -42,7 +43,7 @@ def create_judge(
     """
     judge = draft(
         project, name=name, criterion=criterion, provider=provider, model=model, connection=connection,
-        threshold=threshold, sample_rate=sample_rate, examples=examples,
+        threshold=threshold, sample_rate=sample_rate, examples=examples, kind=kind,
     )  # fmt: skip
     Project.objects.select_for_update().get(pk=project.pk)  # two drafts at once get two numbers
     same = Judge.objects.filter(project=project, slug=judge.slug)

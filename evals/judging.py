@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 
 from annotations.models import Label
 from evals import judge_variables, llm, spending, throttle
-from evals.judge_prompts import InvalidVerdict, Prompt, Verdict, build, read_verdict
+from evals.judge_prompts import MAX_REASONING, InvalidVerdict, Prompt, Verdict, build, read_preference, read_verdict
 from evals.llm import Access, ProviderBusy, ProviderError, Reply, UnusableReply
 from evals.models import Judge, JudgeCall, JudgeJob, Replay
 from evals.spending import Bill
@@ -72,6 +72,7 @@ class Outcome:
     asked: int = 1
     unknown: int = 0
     reply: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
 
     @property
     def bill(self) -> Bill:
@@ -286,11 +287,14 @@ def prompt_for(judge: Judge, interaction: Interaction, label: Label | None = Non
         reference=label.desired_output if label else "",
         assertions=[(str(one.get("type", "")), str(one.get("text", ""))) for one in label.assertions] if label else (),
         metadata=interaction.metadata, examples=judge.examples,
+        compares=judge.kind == Judge.Kind.PAIRWISE,
     )  # fmt: skip
 
 
 def needs_label(judge: Judge) -> set[str]:
     """Which of a label's parts the rubric calls: none, or what a new interaction cannot have yet."""
+    if judge.kind == Judge.Kind.PAIRWISE:
+        return {"reference"}
     return judge_variables.OF_LABELS & set(judge_variables.names(judge.criterion))
 
 
@@ -303,9 +307,46 @@ def labels_for(judge: Judge, items: Iterable[Interaction]) -> dict[int, Label]:
 
 
 def ask(access: Access, model: str, prompt: Prompt) -> Outcome:
-    """Calls the provider; an unusable reply is asked for once more within the same deadline. Knows no database."""
+    """Calls the provider, for a comparison in both orders, within one deadline. Knows no database."""
     deadline = time.monotonic() + llm.DEADLINE_SECONDS
-    first = _ask_once(access, model, prompt, llm.DEADLINE_SECONDS)
+    first = _ask(access, model, prompt, deadline)
+    if prompt.swapped is None or first.verdict is None:
+        return first
+    if deadline - time.monotonic() <= 1:
+        late = "The provider took too long for both orders."
+        return replace(first, verdict=None, error=late, again=True)
+    return _joined(first, _ask(access, model, prompt.swapped, deadline))
+
+
+def _joined(one: Outcome, other: Outcome) -> Outcome:
+    """A comparison asked in both orders: the same answer preferred twice is a preference, all else is a tie.
+
+    L. Zheng et al., "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena", NeurIPS 2023, arXiv:2306.05685, 3.4.
+    ``detail`` keeps which place won in each order, so that the share of flips can be told.
+    """
+    both = replace(
+        other,
+        asked=one.asked + other.asked,
+        unknown=one.unknown + other.unknown,
+        input_tokens=_sum(one.input_tokens, other.input_tokens),
+        output_tokens=_sum(one.output_tokens, other.output_tokens),
+        reply=other.reply or one.reply,
+    )
+    if one.verdict is None or other.verdict is None:
+        return both
+    first, second = one.verdict.score, 1 - other.verdict.score  # 1: the application's answer
+    half = MAX_REASONING // 2 - 20
+    reasons = f"Answer first: {one.verdict.reasoning[:half]}\nAnswer second: {other.verdict.reasoning[:half]}"
+    detail = {"places": [_PLACES[one.verdict.score], _PLACES[other.verdict.score]], "flipped": first != second}
+    return replace(both, verdict=Verdict(reasons, first if first == second else 0.5), detail=detail)
+
+
+_PLACES = {1.0: "first", 0.5: "tie", 0.0: "second"}
+
+
+def _ask(access: Access, model: str, prompt: Prompt, deadline: float) -> Outcome:
+    """One order; an unusable reply is asked for once more."""
+    first = _ask_once(access, model, prompt, deadline - time.monotonic())
     if not first.unusable:
         return first
     left = deadline - time.monotonic()
@@ -325,7 +366,7 @@ def ask(access: Access, model: str, prompt: Prompt) -> Outcome:
 def _ask_once(access: Access, model: str, prompt: Prompt, timeout: float) -> Outcome:
     try:
         reply = llm.complete(access, model, prompt, timeout=timeout)
-        verdict = _verdict(reply)
+        verdict = _verdict(reply, prompt)
     except UnusableReply as bad:
         told = bad.reply.input_tokens is not None or bad.reply.output_tokens is not None
         return Outcome(
@@ -343,9 +384,13 @@ def _ask_once(access: Access, model: str, prompt: Prompt, timeout: float) -> Out
     return Outcome(verdict, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens, unknown=unknown)
 
 
-def _verdict(reply: Reply) -> Verdict:
+def _verdict(reply: Reply, prompt: Prompt) -> Verdict:
+    """A verdict; of a comparison 1 for the first, 0 for the second and 0.5 for a tie."""
     try:
-        return read_verdict(reply.text)
+        if not prompt.compares:
+            return read_verdict(reply.text)
+        preference = read_preference(reply.text)
+        return Verdict(preference.reasoning, {"first": 1.0, "tie": 0.5, "second": 0.0}[preference.preferred])
     except InvalidVerdict as invalid:
         raise UnusableReply(str(invalid), reply) from None
 
@@ -372,7 +417,7 @@ def settle(job: JudgeJob, outcome: Outcome, *, cut: dict[str, dict[str, int]] | 
         if outcome.verdict is None and outcome.again and job.attempts < MAX_ATTEMPTS:
             delay = delay_of(job.attempts, outcome.retry_after)
             return bool(_ours(job).update(leased_until=None, not_before=Now() + timedelta(seconds=delay)))
-        score = _score(job, outcome.verdict, cut or {}) if outcome.verdict else None
+        score = _score(job, outcome.verdict, {"cut": cut or {}, **outcome.detail}) if outcome.verdict else None
         _ours(job).update(
             finished_at=Now(), leased_until=None, score=score, error=outcome.error[:300], **_spent(job)
         )  # fmt: skip
@@ -394,7 +439,7 @@ def _ours(job: JudgeJob) -> QuerySet[JudgeJob]:
     return cast("QuerySet[JudgeJob]", leases.still_held(job))
 
 
-def _score(job: JudgeJob, verdict: Verdict, cut: dict[str, dict[str, int]]) -> Score:
+def _score(job: JudgeJob, verdict: Verdict, detail: dict[str, Any]) -> Score:
     judge = job.judge
     failed = verdict.score < judge.threshold
     item = {
@@ -405,7 +450,7 @@ def _score(job: JudgeJob, verdict: Verdict, cut: dict[str, dict[str, int]]) -> S
         "label": "fail" if failed else "pass",
         "flagged": failed,
         "explanation": verdict.reasoning,
-        "detail": {"judge": judge.pk, "model": judge.model, "cut": cut},
+        "detail": {"judge": judge.pk, "model": judge.model, **detail},
         "key": f"judge-job:{job.pk}",  # the database itself refuses a second score of this job
     }
     return record_score(judge.project, item, source=Score.Source.JUDGE).score

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from evals.judge_prompts import SCHEMA, Prompt
+from evals.judge_prompts import Prompt
 from projects import outbound, strictjson
 from projects.errors import ApiError
 
@@ -122,7 +122,7 @@ def _ask_openai(access: Access, model: str, prompt: Prompt, timeout: float) -> R
                 messages=[{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],
                 response_format={
                     "type": "json_schema",
-                    "json_schema": {"name": "verdict", "strict": True, "schema": SCHEMA},
+                    "json_schema": {"name": "verdict", "strict": True, "schema": prompt.schema},
                 },
                 max_completion_tokens=MAX_REPLY_TOKENS,
                 **options,
@@ -147,7 +147,7 @@ def _ask_anthropic(access: Access, model: str, prompt: Prompt, timeout: float) -
                 messages=[{"role": "user", "content": prompt.user}],
                 max_tokens=MAX_REPLY_TOKENS,
                 # A forced tool call is the structured output that every model and compatible server has.
-                tools=[{"name": "verdict", "description": "Hands in the verdict", "input_schema": SCHEMA}],
+                tools=[{"name": "verdict", "description": "Hands in the verdict", "input_schema": prompt.schema}],
                 tool_choice={"type": "tool", "name": "verdict"},
             )
             body = answer.http_response.content

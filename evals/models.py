@@ -46,10 +46,15 @@ class Judge(models.Model):
         OPENAI = "openai", "OpenAI or compatible"
         ANTHROPIC = "anthropic", "Anthropic or compatible"
 
+    class Kind(models.TextChoices):
+        SCORE = "score", "A score from 0 to 1"
+        PAIRWISE = "pairwise", "A preference between the answer and the desired one, asked in both orders"
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judges")
     slug = models.SlugField(max_length=60)
     version = models.PositiveIntegerField(default=1)
     name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.SCORE, db_default=Kind.SCORE)
     criterion = models.TextField(help_text="What is asked, as one question whose good answer is yes")
     provider = models.CharField(max_length=10, choices=Provider)
     connection = models.ForeignKey(ProviderConnection, null=True, blank=True, on_delete=models.RESTRICT)

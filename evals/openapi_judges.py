@@ -62,12 +62,13 @@ BACKFILL: dict[str, Any] = {
     },
     "tags": ["Judges"],
 }  # fmt: skip
+_NO_EXAMPLES = "A comparison takes no examples"
 _TEXTS = {"type": "array", "items": _TEXT}
 PRESETS: dict[str, Any] = {
     "request": None, "tags": ["Judges"],
     "responses": {200: _object(results={"type": "array", "items": _object(
-        preset=_TEXT, name=_TEXT, purpose=_TEXT, criterion=_TEXT, threshold={"type": "number"}, variables=_TEXTS,
-        sources=_TEXTS,
+        preset=_TEXT, name=_TEXT, kind=_TEXT, purpose=_TEXT, criterion=_TEXT, threshold={"type": "number"},
+        variables=_TEXTS, sources=_TEXTS,
     )})},
 }  # fmt: skip
 PREVIEW: dict[str, Any] = {
@@ -77,12 +78,14 @@ PREVIEW: dict[str, Any] = {
         cut={"type": "object", "description": "Parts that were too long: characters shown, and of how many"},
         missing={**_TEXTS, "description": "What the rubric needs and the interaction lacks: it would not be sent"},
         input_tokens=_COUNT, output_tokens=_COUNT, likely_usd=_USD, most_usd=_USD,
-    ), 404: OpenApiResponse(ERROR, "No such connection or interaction, or none yet that it could judge")},
+    ), 404: OpenApiResponse(ERROR, "No such connection or interaction, or none yet that it could judge"),
+        409: OpenApiResponse(ERROR, _NO_EXAMPLES)},
 }  # fmt: skip
 CREATE: dict[str, Any] = {
     "tags": ["Judges"],
-    "responses": {404: OpenApiResponse(ERROR, "No such connection"), 201: _object(
-        judge=_TEXT, name=_TEXT, version=_COUNT, criterion=_TEXT, model=_TEXT, provider=_TEXT,
+    "responses": {404: OpenApiResponse(ERROR, "No such connection"), 409: OpenApiResponse(ERROR, _NO_EXAMPLES),
+                  201: _object(
+        judge=_TEXT, name=_TEXT, version=_COUNT, kind=_TEXT, criterion=_TEXT, model=_TEXT, provider=_TEXT,
         threshold={"type": "number"}, sample_rate={"type": "number"}, needs={**_TEXT, "nullable": True},
         examples={"type": "array", "items": _object(interaction_id=_TEXT, verdict=_TEXT)},
     )},

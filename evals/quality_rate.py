@@ -90,6 +90,7 @@ def _rates(project: Project, since: datetime, until: datetime, segment: str) -> 
 def _judge_of(project: Project, happened: Q, segment: str) -> tuple[Judge | None, dict[str, tuple[float | None, int]]]:
     """The judge version with the most verdicts, and the mean and number of its scores by segment."""
     told = JudgeJob.objects.filter(happened, project=project, score__value__isnull=False, judge__enabled=True)
+    told = told.filter(judge__kind=Judge.Kind.SCORE)  # a preference says nothing of how good
     most = told.order_by().values("judge").annotate(count=Count("pk")).order_by("-count", "judge").first()
     if most is None:
         return None, {}

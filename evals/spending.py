@@ -1,7 +1,8 @@
 """What judges may spend: reserved in the database before a call, settled after it, never above a cap.
 
 A reservation is the most that an attempt can cost: every byte of what is sent counted as a token (no tokenizer makes
-more of it), the longest reply that is asked for, both twice, because an unusable reply is asked for once more. Claims
+more of it), the longest reply that is asked for, both twice, because an unusable reply is asked for once more
+(a comparison four times, for its two orders). Claims
 of one project take turns at the rows of its periods, so that two workers cannot both see the last cent. An attempt
 whose cost nobody will know, because its worker died or the line broke, stays in the sums at its reserved price.
 """
@@ -62,7 +63,12 @@ def most_of(judge: Judge, prompt: Prompt) -> Decimal | None:
     """The most that one attempt can cost in US dollars; None where the model's price is not known."""
     sent = len(prompt.system.encode()) + len(prompt.user.encode()) + len(REPAIR) + _AROUND
     once = cost_usd(judge, sent, llm.MAX_REPLY_TOKENS)
-    return None if once is None else once * ASKED_AT_MOST
+    return None if once is None else once * asked_at_most(judge)
+
+
+def asked_at_most(judge: Judge) -> int:
+    """How many requests an attempt may take: one more after an unusable reply, of each order in a comparison."""
+    return ASKED_AT_MOST * (2 if judge.kind == Judge.Kind.PAIRWISE else 1)
 
 
 def today() -> date:
@@ -164,7 +170,8 @@ def settle(judge: Judge, job: JudgeJob, bill: Bill) -> Decimal | None:
         known = cost_usd(judge, bill.input_tokens, bill.output_tokens)
         spent = known or Decimal(0)
         reserved = call.reserved_usd or Decimal(0)
-        unknown = (reserved * min(bill.unknown, ASKED_AT_MOST) / ASKED_AT_MOST).quantize(EIGHT, ROUND_UP)
+        most = asked_at_most(judge)
+        unknown = (reserved * min(bill.unknown, most) / most).quantize(EIGHT, ROUND_UP)
         _move(
             judge, call.day,
             reserved=-reserved if call.state == JudgeCall.State.OPEN else Decimal(0),

@@ -46,13 +46,13 @@ def _initial(request: ProjectRequest) -> dict[str, object]:
         initial = {
             "name": origin.name, "criterion": origin.criterion, "model": origin.model, "threshold": origin.threshold,
             "source": str(origin.connection_id or origin.provider), "sample_rate": origin.sample_rate * 100,
-            "examples": len(origin.examples),
+            "examples": len(origin.examples), "kind": origin.kind,
         }  # fmt: skip
     if wanted := request.GET.get("preset"):
         if wanted not in PRESETS:
             raise Http404("No such preset")
         preset = PRESETS[wanted]
-        initial |= {"criterion": preset.rubric, "threshold": preset.threshold}
+        initial |= {"criterion": preset.rubric, "threshold": preset.threshold, "kind": preset.kind}
         initial.setdefault("name", preset.name)
         initial.setdefault("model", _usual_model(request))
     return initial

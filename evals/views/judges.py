@@ -21,7 +21,7 @@ from evals.judge_forms import (
     ReplayForm,
     SwitchForm,
 )
-from evals.judge_prompts import SYSTEM
+from evals.judge_prompts import SYSTEM, SYSTEM_PAIR
 from evals.models import Judge, JudgeBudget
 from projects import charts
 from projects.access import ProjectRequest, Right, project_view
@@ -71,8 +71,9 @@ def judge_detail(request: ProjectRequest, judge: str) -> HttpResponse:
         "judge": shown,
         "versions": Judge.objects.filter(project=request.project, slug=shown.slug).order_by("-version"),
         "needs": judging.missing_key(shown),
-        "system": SYSTEM,
+        "system": SYSTEM_PAIR if shown.kind == Judge.Kind.PAIRWISE else SYSTEM,
         "figures": figures,
+        "positions": judge_reports.positions(shown),
         "trust": judge_reports.trust(shown, pairs, figures),
         "histogram": _histogram(shown, seen) if figures.agreement.enough else "",
         "reliability": _reliability(seen) if figures.agreement.enough else "",

@@ -21,9 +21,9 @@ from tests.evals.test_judge_pages import NEW, BrowserOf, page, post
 from tests.fakes.provider import FakeProvider
 
 TokenOf = Callable[[str], Api]
-NINE = {
+ALL = {
     "faithfulness", "relevance", "helpfulness", "correctness", "instruction-following", "tone", "safety",
-    "refusal-correctness", "assertion-check",
+    "refusal-correctness", "assertion-check", "pairwise-preference",
 }  # fmt: skip
 
 
@@ -95,10 +95,10 @@ def test_a_rubric_without_variables_and_with_good_ones_is_fine() -> None:
 # ── Presets ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_there_are_nine_presets_each_whole() -> None:
-    assert set(PRESETS) == NINE
+def test_every_preset_is_whole() -> None:
+    assert set(PRESETS) == ALL
     for preset in PRESETS.values():
-        assert judge_variables.faults(preset.rubric) == []
+        assert judge_variables.faults(preset.rubric, compares=preset.kind == "pairwise") == []
         assert "Pass" in preset.rubric
         assert "Fail" in preset.rubric
         assert preset.rubric.split("At the border:")[1].count("\n- ") >= 5
@@ -180,7 +180,7 @@ def test_an_item_of_another_project_is_no_preview(
 def test_a_program_makes_a_judge_from_a_preset(project: Project, token_of: TokenOf) -> None:
     engineer = token_of("engineer")
     status, found = engineer.call("GET", "/api/v1/judge-presets")
-    assert (status, {one["preset"] for one in found["results"]}) == (200, NINE)
+    assert (status, {one["preset"] for one in found["results"]}) == (200, ALL)
     status, made = engineer.call("POST", "/api/v1/judges", {"preset": "safety", "model": "gpt-4o-mini"})
     assert status == 201
     assert (made["judge"], made["version"], made["needs"]) == ("safety", 1, "needs a key: OPENAI_API_KEY")
