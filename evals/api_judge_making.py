@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from evals import few_shot, judge_preview, judge_variables, judges, judging, openapi_judges
+from evals import few_shot, judge_preview, judge_variables, judges, judging, openapi_judges, rubric_drafts
 from evals.api import body_object, caller_of
 from evals.judge_forms import MAX_RUBRIC
 from evals.judge_presets import PRESETS
@@ -125,6 +125,21 @@ class Presets(APIView):
              "threshold": one.threshold, "variables": judge_variables.names(one.rubric), "sources": one.sources}
             for one in PRESETS.values()
         ]})  # fmt: skip
+
+
+class RubricDraft(APIView):
+    permission_classes = [READERS]
+
+    @extend_schema(operation_id="judge_draft", **openapi_judges.DRAFT)
+    def get(self, request: Request) -> Response:
+        """Draft a rubric from reviewers' critiques in the train part of the labels; null where there are too few.
+
+        It is text to read, change and send to `POST /api/v1/judges`; nothing is saved.
+        """
+        found = rubric_drafts.draft(caller_of(request).project)
+        if found is None:
+            return Response({"criterion": None, "fails": 0, "passes": 0})
+        return Response({"criterion": found.rubric, "fails": found.fails, "passes": found.passes})
 
 
 class Preview(APIView):

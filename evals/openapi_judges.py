@@ -81,6 +81,10 @@ PREVIEW: dict[str, Any] = {
     ), 404: OpenApiResponse(ERROR, "No such connection or interaction, or none yet that it could judge"),
         409: OpenApiResponse(ERROR, _NO_EXAMPLES)},
 }  # fmt: skip
+DRAFT: dict[str, Any] = {
+    "request": None, "tags": ["Judges"],
+    "responses": {200: _object(criterion={**_TEXT, "nullable": True}, fails=_COUNT, passes=_COUNT)},
+}  # fmt: skip
 CREATE: dict[str, Any] = {
     "tags": ["Judges"],
     "responses": {404: OpenApiResponse(ERROR, "No such connection"), 409: OpenApiResponse(ERROR, _NO_EXAMPLES),

@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/v1/quality", api_quality.QualityRate.as_view(), name="api-quality"),
     path("api/v1/judges", api_judges.Judges.as_view(), name="api-judges"),
     path("api/v1/judge-presets", api_judge_making.Presets.as_view(), name="api-judge-presets"),
+    path("api/v1/judge-draft", api_judge_making.RubricDraft.as_view(), name="api-judge-draft"),
     path("api/v1/judge-preview", api_judge_making.Preview.as_view(), name="api-judge-preview"),
     path("api/v1/judges/<slug:judge>/dead", api_judges.DeadJobs.as_view(), name="api-judge-dead"),
     path("api/v1/judges/<slug:judge>/replay", api_judges.Replay.as_view(), name="api-judge-replay"),

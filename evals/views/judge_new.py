@@ -7,7 +7,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from evals import judge_preview, judge_variables, judges
+from evals import judge_preview, judge_variables, judges, rubric_drafts
 from evals.judge_forms import JudgeForm, PreviewForm
 from evals.judge_presets import PRESETS
 from evals.models import Judge
@@ -18,15 +18,19 @@ from projects.access import ProjectRequest, Right, project_view
 @require_http_methods(["GET", "POST"])
 @project_view(Right.BUILD)
 def judge_new(request: ProjectRequest) -> HttpResponse:
-    """A new judge; ``?from=slug`` makes the next version of that one, ``?preset=slug`` starts from a rubric of ours.
+    """A new judge; ``?from=slug`` makes the next version of that one, ``?preset=slug`` starts from a rubric of ours,
+    ``?draft=labels`` from what reviewers wrote.
 
     POST saves it, or with ``act=preview`` shows what it would send and saves nothing.
     """
-    form = JudgeForm(request.project, request.POST if request.method == "POST" else None, initial=_initial(request))
+    drafted = rubric_drafts.draft(request.project) if request.GET.get("draft") == "labels" else None
+    initial = _initial(request) | ({"criterion": drafted.rubric} if drafted else {})
+    form = JudgeForm(request.project, request.POST if request.method == "POST" else None, initial=initial)
     wish = PreviewForm(request.POST or None)
     context = {
         "section": "judges", "form": form, "wish": wish, "presets": PRESETS.values(),
         "preset": PRESETS.get(request.GET.get("preset", "")), "variables": judge_variables.KEYS,
+        "drafted": drafted, "wanted_draft": "draft" in request.GET,
     }  # fmt: skip
     if form.is_valid() and wish.is_valid():
         if request.POST.get("act") != "preview":
