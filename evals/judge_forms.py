@@ -14,6 +14,8 @@ from projects.models import Project, ProviderConnection
 
 MAX_BACKFILL = 10_000
 MAX_RUBRIC = 8_000
+# Short enough for a phone.
+KINDS = [(Judge.Kind.SCORE.value, "A score from 0 to 1"), (Judge.Kind.PAIRWISE.value, "A preference, asked both ways")]
 
 
 class PercentField(forms.FloatField):
@@ -42,7 +44,7 @@ class JudgeForm(forms.Form):
     model = forms.CharField(max_length=120)
     threshold = forms.FloatField(min_value=0, max_value=1)
     sample_rate = PercentField()
-    kind = forms.ChoiceField(choices=Judge.Kind.choices, required=False)
+    kind = forms.ChoiceField(choices=KINDS, required=False)
     examples = forms.IntegerField(min_value=0, max_value=few_shot.MOST, required=False)
 
     def __init__(self, project: Project, *args: Any, **options: Any) -> None:
