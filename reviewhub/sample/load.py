@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 
 from django.db import transaction
 
 from annotations import clusters, triage
 from annotations.models import Cluster, ClusterMember, Task
-from evals import analysis
+from evals import analysis, spending
 from evals.models import DetectorSetting, Judge, JudgeJob
 from feedback import inbox, services
 from feedback.models import Inbox, Interaction, Score
@@ -94,8 +95,10 @@ def remove() -> None:
 def _settings(project: Project, now: datetime) -> Judge:
     """What this project's people have set differently; and its judge, under the name of the model that it asks."""
     DetectorSetting.objects.create(project=project, detector="groundedness", threshold=GROUNDEDNESS)
+    model = read().model("heron-large-2.1")
     Judge.objects.filter(project=project, slug=JUDGE).update(
-        model="heron-large-2.1", created_at=now - timedelta(days=31)
+        model=model.name, input_price=Decimal(str(model.input_per_million)),
+        output_price=Decimal(str(model.output_per_million)), created_at=now - timedelta(days=31),
     )  # fmt: skip
     return Judge.objects.get(project=project, slug=JUDGE)
 
@@ -122,10 +125,11 @@ def _record(project: Project, judge: Judge, traffic: Traffic) -> None:
 def _job(judge: Judge, score: Score) -> JudgeJob:
     """The finished job that a verdict would have come from."""
     asked_at = score.created_at - JUDGE_WAIT
+    reads, writes = 900 + 40 * len(score.explanation), 20 + len(score.explanation) // 4
     return JudgeJob(
         project_id=judge.project_id, judge=judge, interaction_id=score.interaction_id or 0, score=score, attempts=1,
         created_at=asked_at, not_before=asked_at, finished_at=score.created_at,
-        input_tokens=900 + 40 * len(score.explanation), output_tokens=20 + len(score.explanation) // 4,
+        input_tokens=reads, output_tokens=writes, cost_usd=spending.cost_usd(judge, reads, writes),
     )  # fmt: skip
 
 

@@ -153,6 +153,7 @@ def test_the_judge_has_a_job_for_each_verdict_and_mostly_agrees_with_the_reviewe
     labels = Label.objects.filter(interaction__in=verdicts, verdict__in=["pass", "fail"])
     agreed = [verdicts[item] is (verdict == "fail") for item, verdict in labels.values_list("interaction", "verdict")]
     assert len(agreed) >= 30
+    assert not JudgeJob.objects.filter(judge=judge, cost_usd=None).exists()  # at the fictional model's fictional price
     assert 0.72 <= sum(agreed) / len(agreed) <= 0.95
 
 
