@@ -11,8 +11,8 @@ import logging
 import random
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -201,13 +201,24 @@ def _round(until: float, concurrency: int) -> bool:
                     running[pool.submit(ask, access, job.judge.model, prompt)] = job, prompt
             if not running:
                 return not open_until
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
+            ended: dict[int, list[Done]] = defaultdict(list)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job, prompt = running.pop(future)
-                try:
-                    settle(job, future.result(), cut=prompt.cut)
-                except Exception:  # its lease runs out and it comes again; the others go on
-                    log.exception("the result of judge job %s could not be stored", job.pk)
+                ended[job.judge_id].append((job, future.result(), prompt.cut))
+            for done in ended.values():
+                _store(done)
+
+
+def _store(done: Sequence[Done]) -> None:
+    """Stores results of one judge together; where one of them cannot be stored, each for itself."""
+    try:
+        settle_all(done)
+    except Exception:
+        if len(done) > 1:
+            for one in done:
+                _store([one])
+        else:  # its lease runs out and it comes again; the others go on
+            log.exception("the result of judge job %s could not be stored", done[0][0].pk)
 
 
 def _waiting() -> QuerySet[JudgeJob]:
@@ -402,37 +413,54 @@ def _sum(one: int | None, other: int | None) -> int | None:
 # ── Settling ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+Done = tuple[JudgeJob, Outcome, dict[str, dict[str, int]]]
+
+
 def settle(job: JudgeJob, outcome: Outcome, *, cut: dict[str, dict[str, int]] | None = None) -> bool:
-    """Stores what a call came to, if the job is still ours; returns whether it was.
+    """Stores what a call came to, if the job is still ours; returns whether it was. See ``settle_all``."""
+    return bool(settle_all([(job, outcome, cut or {})]))
 
-    A verdict becomes the job's one score, in the same transaction that finishes the job. A passing fault puts
-    the job back until later; the last attempt, or a fault that will not pass, ends it with an error.
+
+def settle_all(done: Sequence[Done]) -> int:
+    """Stores what calls of one judge came to, with what was cut of each; returns how many jobs were still ours.
+
+    All in one transaction, so that what they share is asked and written once. A verdict becomes its job's one score,
+    in the transaction that finishes the job. A passing fault puts the job back until later; the last attempt, or a
+    fault that will not pass, ends it with an error.
     """
+    judge = done[0][0].judge
     with transaction.atomic():
-        _tell_throttle(job, outcome)
-        ours = _ours(job).select_for_update(of=("self",)).filter(finished_at__isnull=True).exists()
-        spending.settle(job.judge, job, outcome.bill)
-        if not ours:
-            return False
-        if outcome.verdict is None and outcome.again and job.attempts < MAX_ATTEMPTS:
-            delay = delay_of(job.attempts, outcome.retry_after)
-            return bool(_ours(job).update(leased_until=None, not_before=Now() + timedelta(seconds=delay)))
-        score = _score(job, outcome.verdict, {"cut": cut or {}, **outcome.detail}) if outcome.verdict else None
-        _ours(job).update(
-            finished_at=Now(), leased_until=None, score=score, error=outcome.error[:300], **_spent(job)
-        )  # fmt: skip
-    return True
+        _tell_throttle(done)
+        unfinished = JudgeJob.objects.filter(pk__in=[job.pk for job, _, _ in done], finished_at__isnull=True)
+        held = set(unfinished.select_for_update(of=("self",)).order_by("pk").values_list("pk", "fence"))
+        spending.settle_all(judge, [(job, outcome.bill) for job, outcome, _ in done])
+        ours = [one for one in done if (one[0].pk, one[0].fence) in held]
+        spent = _spent([job.pk for job, _, _ in ours])
+        for job, outcome, cut in ours:
+            if outcome.verdict is None and outcome.again and job.attempts < MAX_ATTEMPTS:
+                delay = delay_of(job.attempts, outcome.retry_after)
+                _ours(job).update(leased_until=None, not_before=Now() + timedelta(seconds=delay))
+                continue
+            score = _score(job, outcome.verdict, {"cut": cut, **outcome.detail}) if outcome.verdict else None
+            _ours(job).update(
+                finished_at=Now(), leased_until=None, score=score, error=outcome.error[:300], **spent.get(job.pk, {})
+            )
+    return len(ours)
 
 
-def _tell_throttle(job: JudgeJob, outcome: Outcome) -> None:
-    if outcome.busy:
-        wish = outcome.retry_after
-        pause = min(delay_of(job.attempts, None), LONGEST_PAUSE) if wish is None else wish
-        throttle.busy(job.judge, pause, places_of_one())
-    elif outcome.again:
-        throttle.failed(job.judge, outcome.error)
-    else:
-        throttle.went_well(job.judge)
+def _tell_throttle(done: Sequence[Done]) -> None:
+    """In their order; of several in a row that went well, the first says it all."""
+    before: Outcome | None = None
+    for job, outcome, _ in done:
+        if outcome.busy:
+            wish = outcome.retry_after
+            pause = min(delay_of(job.attempts, None), LONGEST_PAUSE) if wish is None else wish
+            throttle.busy(job.judge, pause, places_of_one())
+        elif outcome.again:
+            throttle.failed(job.judge, outcome.error)
+        elif before is None or before.busy or before.again:
+            throttle.went_well(job.judge)
+        before = outcome
 
 
 def _ours(job: JudgeJob) -> QuerySet[JudgeJob]:
@@ -456,12 +484,18 @@ def _score(job: JudgeJob, verdict: Verdict, detail: dict[str, Any]) -> Score:
     return record_score(judge.project, item, source=Score.Source.JUDGE).score
 
 
-def _spent(job: JudgeJob) -> dict[str, Any]:
-    """What all attempts of a job together took, from the ledger: a retry's cost belongs to its result."""
-    told = JudgeCall.objects.filter(job=job).aggregate(
-        input_tokens=Sum("input_tokens"), output_tokens=Sum("output_tokens"), cost_usd=Sum("settled_usd")
-    )
-    return {**told, "cost_usd": None if told["input_tokens"] is None else told["cost_usd"]}
+def _spent(jobs: list[int]) -> dict[int, dict[str, Any]]:
+    """What all attempts of each job together took, from the ledger: a retry's cost belongs to its result."""
+    told = JudgeCall.objects.filter(job__in=jobs).values("job").order_by("job").annotate(
+        reads=Sum("input_tokens"), writes=Sum("output_tokens"), cost=Sum("settled_usd")
+    )  # fmt: skip
+    return {
+        row["job"]: {
+            "input_tokens": row["reads"], "output_tokens": row["writes"],
+            "cost_usd": None if row["reads"] is None else row["cost"],
+        }
+        for row in told
+    }  # fmt: skip
 
 
 def delay_of(attempts: int, retry_after: float | None) -> float:

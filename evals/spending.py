@@ -158,34 +158,42 @@ class Bill:
     reply: str = ""
 
 
-def settle(judge: Judge, job: JudgeJob, bill: Bill) -> Decimal | None:
-    """Turns the reservation of an attempt into what it cost; returns that, None where it is not known.
+def settle(judge: Judge, job: JudgeJob, bill: Bill) -> None:
+    """Turns the reservation of an attempt into what it cost. See ``settle_all``."""
+    settle_all(judge, [(job, bill)])
+
+
+def settle_all(judge: Judge, bills: Sequence[tuple[JudgeJob, Bill]]) -> None:
+    """Turns the reservations of attempts of one judge into what they cost; the periods' rows are written once.
 
     Also for an attempt that was given up as lost meanwhile: better late than at its reserved price.
     """
-    with transaction.atomic():
-        call = JudgeCall.objects.select_for_update().filter(job=job, fence=job.fence).first()
-        if call is None or call.state == JudgeCall.State.SETTLED:
-            return None
-        known = cost_usd(judge, bill.input_tokens, bill.output_tokens)
-        spent = known or Decimal(0)
-        reserved = call.reserved_usd or Decimal(0)
+    with transaction.atomic(savepoint=False):
+        wanted = {(job.pk, job.fence): bill for job, bill in bills}
+        calls = JudgeCall.objects.select_for_update().filter(job__in=[job.pk for job, _ in bills]).order_by("pk")
+        moves: dict[date, list[Decimal]] = {}
         most = asked_at_most(judge)
-        unknown = (reserved * min(bill.unknown, most) / most).quantize(EIGHT, ROUND_UP)
-        _move(
-            judge, call.day,
-            reserved=-reserved if call.state == JudgeCall.State.OPEN else Decimal(0),
-            settled=spent,
-            unknown=unknown - (call.unknown_usd or 0),
-        )  # fmt: skip
-        priced = call.reserved_usd is not None
-        JudgeCall.objects.filter(pk=call.pk).update(
-            state=JudgeCall.State.UNKNOWN if bill.unknown else JudgeCall.State.SETTLED, ended_at=Now(),
-            settled_usd=spent if priced else known, unknown_usd=unknown if priced else None, asked=bill.asked,
-            input_tokens=bill.input_tokens, output_tokens=bill.output_tokens, error=bill.error[:300],
-            reply=bill.reply[: llm.MAX_KEPT].replace("\0", "\ufffd"),
-        )  # fmt: skip
-    return known
+        for call in calls:
+            bill = wanted.get((call.job_id, call.fence))
+            if bill is None or call.state == JudgeCall.State.SETTLED:
+                continue
+            known = cost_usd(judge, bill.input_tokens, bill.output_tokens)
+            spent, reserved = known or Decimal(0), call.reserved_usd or Decimal(0)
+            unknown = (reserved * min(bill.unknown, most) / most).quantize(EIGHT, ROUND_UP)
+            moved = moves.setdefault(call.day, [Decimal(0)] * 3)
+            moved[0] -= reserved if call.state == JudgeCall.State.OPEN else Decimal(0)
+            moved[1] += spent
+            moved[2] += unknown - (call.unknown_usd or 0)
+            priced = call.reserved_usd is not None
+            JudgeCall.objects.filter(pk=call.pk).update(
+                state=JudgeCall.State.UNKNOWN if bill.unknown else JudgeCall.State.SETTLED, ended_at=Now(),
+                settled_usd=spent if priced else known, unknown_usd=unknown if priced else None, asked=bill.asked,
+                input_tokens=bill.input_tokens, output_tokens=bill.output_tokens, error=bill.error[:300],
+                reply=bill.reply[: llm.MAX_KEPT].replace("\0", "\ufffd"),
+            )  # fmt: skip
+        for day in sorted(moves):
+            reserved, spent, unknown = moves[day]
+            _move(judge, day, reserved=reserved, settled=spent, unknown=unknown)
 
 
 def give_up_lost() -> int:
