@@ -45,8 +45,8 @@ LEASE = timedelta(seconds=llm.DEADLINE_SECONDS * 2)
 BACKOFF_SECONDS, BACKOFF_FACTOR = 30.0, 4
 # After a 429 that does not say how long, in seconds.
 LONGEST_PAUSE = 60.0
-# At 500 ms a call this is up to 80 items a second for one judge, and room for a second while its provider hangs.
-CONCURRENCY, CONCURRENCY_OF_ONE = 48, 40
+# At 500 ms a call this is up to 120 items a second for one judge, and room for a second while its provider hangs.
+CONCURRENCY, CONCURRENCY_OF_ONE = 72, 60
 ROUND_SECONDS = 20.0
 
 
