@@ -75,8 +75,10 @@ def fields_of(project: Project, wish: JudgeIn) -> dict[str, Any]:
         if not value:
             raise invalid(path, "This is needed where there is no preset.")
     kind = wish.kind or (preset.kind if preset else Judge.Kind.SCORE)
+    if preset and not wish.criterion and kind != preset.kind:
+        raise _conflict("/kind", f"This preset gives a {preset.kind}.")
     if kind == Judge.Kind.PAIRWISE and wish.examples:
-        raise ApiError(409, "conflict", "A comparison takes no examples.", [{"path": "/examples", "message": "None."}])
+        raise _conflict("/examples", "A comparison takes no examples.")
     if wrong := judge_variables.faults(criterion, compares=kind == Judge.Kind.PAIRWISE):
         raise ApiError(
             422, "invalid", str(wrong[0]), [{"path": "/criterion", "message": str(fault)} for fault in wrong]
@@ -101,6 +103,10 @@ def _wish(request: Request, shape: type[Wish]) -> Wish:
 
 def _not_found(path: str, message: str) -> ApiError:
     return ApiError(404, "not_found", message, [{"path": path, "message": message}])
+
+
+def _conflict(path: str, message: str) -> ApiError:
+    return ApiError(409, "conflict", message, [{"path": path, "message": message}])
 
 
 def made_body(judge: Judge) -> dict[str, Any]:

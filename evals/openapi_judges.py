@@ -62,7 +62,7 @@ BACKFILL: dict[str, Any] = {
     },
     "tags": ["Judges"],
 }  # fmt: skip
-_NO_EXAMPLES = "A comparison takes no examples"
+_NO_EXAMPLES = "A comparison takes no examples, and the rubric of a preset is of one kind"
 _TEXTS = {"type": "array", "items": _TEXT}
 PRESETS: dict[str, Any] = {
     "request": None, "tags": ["Judges"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from evals.judge_presets import PRESETS
 from evals.models import Judge, JudgeCall, JudgeJob
 from feedback.models import Interaction
 from projects.models import Project
+from tests.conftest import Api
 from tests.evals import golden
 from tests.evals.judge_work import job, judge
 from tests.evals.test_judge_pages import NEW, BrowserOf, page, post
@@ -126,6 +128,16 @@ def test_a_comparison_must_not_be_told_which_answer_is_whose(browser_of: Browser
     assert of.kind == "pairwise"
     with pytest.raises(IntegrityError, match="cannot change"), transaction.atomic():
         Judge.objects.filter(pk=of.pk).update(kind="score")
+
+
+def test_a_preset_of_the_other_kind_and_examples_of_a_comparison_are_refused(
+    project: Project, token_of: Callable[[str], Api]
+) -> None:
+    engineer, wish = token_of("engineer"), {"preset": "tone", "model": "m", "kind": "pairwise"}
+    for body, path in ((wish, "/kind"), ({**wish, "preset": "pairwise-preference", "examples": 2}, "/examples")):
+        status, answer = engineer.call("POST", "/api/v1/judges", body)
+        assert (status, answer["error"]["details"][0]["path"]) == (409, path)
+    assert engineer.call("POST", "/api/v1/judges", {**wish, "criterion": "Which is kinder?"})[0] == 201
 
 
 def test_the_page_tells_the_share_of_flips(browser_of: BrowserOf, project: Project, provider: FakeProvider) -> None:
