@@ -14,7 +14,8 @@ from typing import Any
 
 from annotations.near_duplicates import Print, printed, similarity
 from evals import datasets, grouping, lines, staleness
-from evals.models import Dataset, DatasetVersion, HygieneStep
+from evals.few_shot import QUESTION
+from evals.models import Dataset, DatasetVersion, Example, HygieneStep, Judge
 
 MOST = 10_000  # examples that are looked at: about four seconds
 ALIKE = 0.8  # of questions; the threshold of complaints is lower, because what people write there varies more
@@ -36,6 +37,11 @@ _KINDS = (
         "torn", "Groups in several splits",
         "One conversation, cluster or question stands on both sides of a split: what was trained on would be tested."
         " Such a version is not frozen.", ("move",),
+    ),
+    Kind(
+        "leaked", "Told to a judge",
+        "A judge in use was told an answer to this question as an example, and this is not of the train split: that"
+        " judge already knows what it is to say.", ("train", "drop", "reviewed"),
     ),
     Kind(
         "conflicts", "Contradictions",
@@ -70,6 +76,7 @@ class Item:
     expected: str
     approved: bool
     group: str
+    origin: str  # the interaction that it is a copy of
     asked: str  # what stands for its input
     wanted: str  # and for its expectation
     whole: str  # and for all of it
@@ -140,7 +147,8 @@ def _item(row: dict[str, Any]) -> Item:
     wanted = {name: expected.get(name) for name in ("output", "assertions", "schema", "refusal") if expected.get(name)}
     return Item(
         row["pk"], row["key"], row["split"], lines.question_of(row["input"].get("messages") or []), said,
-        row["approved_at"] is not None, str(row["provenance"].get("group") or ""), _mark(row["input"]),
+        row["approved_at"] is not None, str(row["provenance"].get("group") or ""),
+        str(row["provenance"].get("interaction_id") or ""), _mark(row["input"]),
         _mark(wanted), _mark(lines.native(row)),
     )  # fmt: skip
 
@@ -152,6 +160,7 @@ def _mark(value: Any) -> str:
 def _findings(dataset: Dataset, version: DatasetVersion, items: list[Item]) -> Iterable[Finding]:
     by_key = {item.key: item for item in items}
     yield from _torn(version, by_key)
+    yield from _leaked(dataset.project_id, items)
     same: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         same[item.asked].append(item)
@@ -176,6 +185,27 @@ def _torn(version: DatasetVersion, by_key: dict[str, Item]) -> Iterable[Finding]
         there = [by_key[key] for key in torn.keys if key in by_key]
         if there:
             yield _finding("torn", there, note=f"brought together they are in {torn.split}")
+
+
+def _leaked(project: int, items: list[Item]) -> Iterable[Finding]:
+    """Examples outside the train split that an enabled judge was told of, by their interaction or by their question."""
+    told: dict[str, list[str]] = defaultdict(list)
+    judges = Judge.objects.filter(project=project, enabled=True).exclude(examples=[]).order_by("slug", "version")
+    for slug, version, examples in judges.values_list("slug", "version", "examples"):
+        for example in examples:
+            for what in (f"of {example.get('interaction_id')}", f"asks {_plain(example.get('question') or '')}"):
+                told[what].append(f"{slug} v{version}")
+    for item in items:
+        if item.split == Example.Split.TRAIN:
+            continue
+        asked = _plain(item.question[:QUESTION])
+        who = [*told.get(f"of {item.origin}", ()), *(told.get(f"asks {asked}", ()) if asked else ())]
+        if who:
+            yield _finding("leaked", [item], note=f"told to {', '.join(dict.fromkeys(who))}")
+
+
+def _plain(question: str) -> str:
+    return " ".join(question.casefold().split())
 
 
 def _near(project: int, items: list[Item]) -> Iterable[Finding]:

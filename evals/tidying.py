@@ -16,6 +16,7 @@ from projects import audit
 from projects.errors import ApiError, invalid
 from projects.models import User
 
+MOVES = {"move", "train"}
 _KEPT = [*lines.COLUMNS, "label_id", "proposers", "approved_at", "approved_by_id"]
 
 
@@ -66,9 +67,16 @@ def _move(draft: DatasetVersion, found: Finding, key: str) -> None:
         grouping.move(example, group=group, split=split)
 
 
+def _train(draft: DatasetVersion, found: Finding, key: str) -> None:
+    """Into the train split, with its whole group: half of it would be torn."""
+    for example in draft.examples.filter(key__in={item.key for item in found.items} | _members(draft, found, "train")):
+        group = str(example.provenance.get("group") or lines.sha256(example.key)[:20])
+        grouping.move(example, group=group, split=Example.Split.TRAIN)
+
+
 def _members(draft: DatasetVersion, found: Finding, verb: str) -> set[str]:
     """Who else is moved: the other members of the groups, whatever they say. Other remedies touch nobody else."""
-    groups = {item.group for item in found.items} - {""} if verb == "move" else set()
+    groups = {item.group for item in found.items} - {""} if verb in MOVES else set()
     return set(draft.examples.filter(provenance__group__in=groups).values_list("key", flat=True)) if groups else set()
 
 
@@ -77,7 +85,8 @@ def _let(draft: DatasetVersion, found: Finding, key: str) -> None:
 
 
 _DO: dict[str, Callable[[DatasetVersion, Finding, str], None]] = {
-    "keep": _keep, "drop": _drop, "move": _move, "reviewed": _let,
+    "keep": _keep, "drop": _drop, "move": _move, "train": _train,
+    "reviewed": _let,
 }  # fmt: skip
 
 
@@ -92,7 +101,7 @@ def undo(step: HygieneStep, *, actor: User) -> None:
     if step.undone_at is not None:
         raise ApiError(409, "undone", "This was taken back already.")
     for row in step.before:
-        _restored(draft, row, moved=step.verb == "move")
+        _restored(draft, row, moved=step.verb in MOVES)
     HygieneStep.objects.filter(pk=step.pk).update(undone_at=Now())
     audit.record(step.dataset.project, actor, "hygiene.undone", f"{step.dataset.slug}@{draft.number}", verb=step.verb)
 
@@ -123,5 +132,6 @@ def told(step: HygieneStep) -> str:
     examples = f"{step.count} example{'' if step.count == 1 else 's'}"
     return {
         "drop": f"Dropped {examples}", "keep": f"Kept one of {examples}", "move": f"Brought {examples} together",
+        "train": f"Moved {examples} into the train split",
         "reviewed": f"Let {examples} stay as they are" if step.count > 1 else "Let one example stay as it is",
     }[step.verb]  # fmt: skip

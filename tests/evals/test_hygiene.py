@@ -13,7 +13,7 @@ from django.utils import timezone
 from annotations.models import Queue, Task
 from evals import coverage, datasets, grouping, hygiene, staleness, tidying
 from evals.hygiene import Finding
-from evals.models import Dataset, Example, HygieneStep
+from evals.models import Dataset, Example, HygieneStep, Judge
 from evals.snapshot import Content
 from projects.errors import ApiError
 from projects.models import AuditEntry, Project, User
@@ -346,3 +346,31 @@ def test_the_page_takes_as_many_queries_for_twice_the_findings(project: Project,
         lead.get(url("dataset-hygiene", "golden"))
         counted.append(queries(lead, url("dataset-hygiene", "golden")))
     assert counted[0] == counted[1] <= 25
+
+
+def test_what_a_judge_was_told_is_found_outside_the_train_split_and_moved_there_with_its_group(
+    project: Project, people: dict[str, User]
+) -> None:
+    grouped = {"group": "g", "interaction_id": "req-1"}
+    dataset = drafted(
+        project, asking("told", "One of a session", provenance=grouped),
+        asking("beside", "Another of that session, on cards", provenance={"group": "g"}),
+        asking("asked", "What does a  CHEQUE cost?"), asking("train", "What does a cheque cost?", "x", split="train"),
+        asking("free", "Something else"),
+    )  # fmt: skip
+    judge = Judge.objects.create(
+        project=project, slug="grounded", name="Grounded", criterion="Is it?", provider="openai", model="m",
+        examples=[{"interaction_id": "req-1", "question": "Q"}, {"question": "what does a cheque cost?"}],
+    )  # fmt: skip
+    findings = hygiene.report(dataset).found["leaked"]
+    assert [(each.items[0].key, each.note) for each in findings] == [
+        ("asked", "told to grounded v1"), ("told", "told to grounded v1"),
+    ]  # fmt: skip
+    step = tidying.act(dataset, kind="leaked", fingerprint=findings[1].fingerprint, verb="train", actor=people["lead"])
+    splits = dict(Example.objects.values_list("key", "split"))
+    assert (splits["told"], splits["beside"], splits["asked"]) == ("train", "train", "test")
+    tidying.undo(step, actor=people["lead"])
+    assert dict(Example.objects.values_list("key", "split"))["beside"] == "test"
+    judge.enabled = False
+    judge.save()
+    assert found(dataset, "leaked") == []
