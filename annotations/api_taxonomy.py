@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import BasePermission
@@ -19,6 +19,8 @@ from projects.access import Right
 from projects.auth import allow, caller_of
 from projects.errors import invalid
 from projects.models import ApiKey
+
+MOST_VERSIONS = 999_999_999  # far within the integers of the database
 
 
 def mode_as_json(mode: FailureMode) -> dict[str, Any]:
@@ -185,8 +187,10 @@ class OneRubric(Read):
     def get(self, request: Request, version: int) -> HttpResponse:
         """A version with its failure modes as they were, and what changed ``since`` another: the one before, unless
         it is named."""
+        if version > MOST_VERSIONS:
+            raise Http404("There is no such version.")
         since = request.GET.get("since", str(version - 1))
-        if not (since.isascii() and since.isdecimal() and len(since) <= len("999999999")):
+        if not (since.isascii() and since.isdecimal() and len(since) <= len(str(MOST_VERSIONS))):
             raise invalid("/since", "The number of a version.")
         project = caller_of(request).project
         found = {row.version: row for row in taxonomy_list.versions(project, {version, int(since)})}
