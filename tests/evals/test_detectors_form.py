@@ -263,7 +263,7 @@ def test_what_the_worker_hands_over_stalls_no_detector(name: str) -> None:
 
 @pytest.mark.data
 def test_loops_are_found_and_good_answers_left_alone() -> None:
-    """Of 797 answers of weak and strong models 44 loop; nobody has labelled them; of each the repeated words were read."""
+    """Of 797 answers of weak and strong models 44 loop. Nobody has labelled them; the repeated words were read."""
     found = [record["id"] for record in realdata.records("llmfao/llmfao_outputs")
              if flagged(repetition.detector, Subject(output=record["output"]))]  # fmt: skip
     assert len(found) == 44
