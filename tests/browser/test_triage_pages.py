@@ -56,6 +56,7 @@ def test_rows_of_a_condition_swap_and_the_preview_follows(visit: Callable[..., V
     expect(page.locator("#id_cap")).to_be_visible()
     expect(page.locator("#id_queue")).not_to_be_visible()
     page.locator("[name=action][value=queue]").check()
+    page.wait_for_load_state("networkidle")  # a preview that is cut off by leaving is told on the console
     page.get_by_role("textbox", name="Name").press("Enter")  # Enter saves
     page.wait_for_url("**/p/acme/rules/of-one-model/")
     assert TriageRule.objects.get(slug="of-one-model").condition == {
