@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from evals.judge_forms import MAX_BACKFILL
@@ -39,7 +38,8 @@ LIST: dict[str, Any] = {
 }  # fmt: skip
 DEAD: dict[str, Any] = {
     "request": None, "tags": ["Judges"],
-    "parameters": [OpenApiParameter("version", OpenApiTypes.INT, description=_WORKING)],
+    "parameters": [OpenApiParameter("version", {key: _VERSION[key] for key in ("type", "minimum", "maximum")},
+                                    description=_WORKING)],
     "responses": {200: _object(version=_COUNT, results={"type": "array", "items": JOB})},
 }  # fmt: skip
 REPLAY: dict[str, Any] = {
