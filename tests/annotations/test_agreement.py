@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from annotations.agreement import Agreement, _resample, cohen, gwet, krippendorff, matched, one_sided, percent, spans
+from annotations.agreement import (
+    APART,
+    Agreement,
+    _resample,
+    cohen,
+    gwet,
+    krippendorff,
+    matched,
+    one_sided,
+    percent,
+    spans,
+)
 from tests import realdata
 
 FEW = 50  # resamples where the interval is not looked at
@@ -70,8 +81,11 @@ def test_a_one_sided_table_is_low_by_kappa_and_high_by_ac1_and_said_to_be_so() -
     assert one_sided(share, krippendorff(pairs), ac1)
     even = pairs_of([[60, 5], [5, 55]])
     assert not one_sided(percent(even), krippendorff(even), gwet(even))
-    unsure = pairs_of([[30, 6, 0], [3, 21, 0], [0, 0, 0]])  # both answers are common, a third is none
-    assert not one_sided(percent(unsure), krippendorff(unsure), gwet(unsure))
+    # Both answers are common; where two differ a third is asked, which weighs in α; a third answer could be given.
+    asked = [[0, 0]] * 30 + [[1, 1]] * 21 + [[0, 1, 0]] * 9
+    share, alpha, ac1 = percent(asked), krippendorff(asked), gwet(asked, [0, 1, 2])
+    assert (ac1.value or 0) - (alpha.value or 0) >= APART
+    assert not one_sided(share, alpha, ac1)
 
 
 # What is shared, and what cannot be said
