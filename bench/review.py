@@ -105,8 +105,8 @@ class Lines:
     @staticmethod
     def _reviewer(connection: psycopg.Connection[Any], number: int) -> str:
         (user,) = connection.execute(
-            "INSERT INTO projects_user (password, email, name, is_active, theme, single_keys, daily_goal)"
-            " VALUES ('!', %s, %s, true, '', true, 40) RETURNING id", [f"r{number}@example.com", f"R {number}"],
+            "INSERT INTO projects_user (password, email, name, is_active, theme, single_keys, daily_goal, keys)"
+            " VALUES ('!', %s, %s, true, '', true, 40, '{}') RETURNING id", [f"r{number}@example.com", f"R {number}"],
         ).fetchone() or (0,)  # fmt: skip
         name = secrets.token_hex(5)
         text = f"rh_pat_{name}{secrets.token_urlsafe(32)}"
