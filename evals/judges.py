@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db import transaction
 from django.db.models import Max
@@ -15,6 +15,13 @@ from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeBudget, J
 from feedback.models import Interaction
 from projects import audit
 from projects.models import Project, ProviderConnection, User
+
+
+class DetectorChoice(TypedDict, total=False):
+    """What a project may choose about a detector; ``threshold`` None is the detector's own."""
+
+    enabled: bool
+    threshold: float | None
 
 
 def draft(
@@ -130,14 +137,13 @@ def replay(judge: Judge, *, actor: User | None, only: list[int] | None = None) -
 
 
 @transaction.atomic
-def set_detector(
-    project: Project, *, detector: str, enabled: bool, threshold: float | None, actor: User | None
-) -> None:  # fmt: skip
-    """The project's choice about a detector; ``threshold`` None is the detector's own. Old scores stay as they are."""
-    DetectorSetting.objects.update_or_create(
-        project=project, detector=detector, defaults={"enabled": enabled, "threshold": threshold}
+def set_detector(project: Project, *, detector: str, choice: DetectorChoice, actor: User | None) -> DetectorSetting:
+    """The project's choice about a detector; what it does not name stays. Old scores stay as they are."""
+    setting, _ = DetectorSetting.objects.update_or_create(project=project, detector=detector, defaults={**choice})
+    audit.record(
+        project, actor, "detector.set", detector, by="key", enabled=setting.enabled, threshold=setting.threshold
     )
-    audit.record(project, actor, "detector.set", detector, enabled=enabled, threshold=threshold)
+    return setting
 
 
 @transaction.atomic

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evals import api_judge_making, api_judges, api_quality
+from evals import api_detectors, api_judge_making, api_judges, api_quality
 from evals.views import connections, judge_new, judges
 
 urlpatterns = [
@@ -18,6 +18,8 @@ urlpatterns = [
     path("p/<slug:project>/judges/<slug:judge>/replay/", judges.judge_replay, name="judge-replay"),
     path("p/<slug:project>/judges/<slug:judge>/switch/", judges.judge_switch, name="judge-switch"),
     path("p/<slug:project>/detectors/<slug:detector>/set/", judges.detector_set, name="detector-set"),
+    path("api/v1/detectors", api_detectors.Detectors.as_view(), name="api-detectors"),
+    path("api/v1/detectors/<slug:detector>", api_detectors.OneDetector.as_view(), name="api-detector"),
     path("api/v1/quality", api_quality.QualityRate.as_view(), name="api-quality"),
     path("api/v1/judges", api_judges.Judges.as_view(), name="api-judges"),
     path("api/v1/judge-presets", api_judge_making.Presets.as_view(), name="api-judge-presets"),

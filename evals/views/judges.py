@@ -205,7 +205,10 @@ def detector_set(request: ProjectRequest, detector: str) -> HttpResponse:
         raise Http404("No such detector")
     form = DetectorForm(request.POST)
     if form.is_valid():
-        judges.set_detector(request.project, detector=detector, actor=request.user, **form.cleaned_data)
+        choice: judges.DetectorChoice = {
+            "enabled": form.cleaned_data["enabled"], "threshold": form.cleaned_data["threshold"],
+        }  # fmt: skip
+        judges.set_detector(request.project, detector=detector, choice=choice, actor=request.user)
         messages.success(request, f"{title}: saved. It holds for interactions that arrive from now on.")
     else:
         messages.error(request, "A threshold is a number from 0 to 1.")
