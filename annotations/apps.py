@@ -16,6 +16,7 @@ class AnnotationsConfig(AppConfig):
             (services.project_defaults, defaults.create_defaults),
             (detail.sections, sections.LABELS),
             (detail.sections, sections.TASKS),
+            (detail.sections, sections.CLUSTER),
             (importers.label_sinks, imported.take),
             *((filters.facts, fact) for fact in sections.FACTS),
             (browsing.columns, sections.VERDICT),

@@ -90,6 +90,11 @@ def members(cluster: Cluster, *, page: str | int | None) -> tuple[Page[ClusterMe
     ]  # fmt: skip
 
 
+def pattern_of(interaction: int) -> Cluster | None:
+    """The cluster in which this interaction is one of several. One query."""
+    return Cluster.objects.filter(memberships__interaction=interaction, size__gt=1).first()
+
+
 def complaints(interactions: Iterable[int]) -> dict[int, str]:
     """The newest words of a complaint or comment on each item."""
     rows = Feedback.objects.filter(interaction__in=list(interactions), superseded_at=None).exclude(comment="")

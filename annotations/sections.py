@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from annotations import failure_modes, sending
-from annotations.models import Label, Task
+from annotations import cluster_list, failure_modes, sending
+from annotations.models import Cluster, ClusterMember, Label, Task
 from feedback.browsing import Cell, Column
 from feedback.bulk import Action
 from feedback.detail import Event, Section
@@ -81,6 +81,12 @@ def tasks_of(interaction: Interaction) -> list[dict[str, Any]]:
     ]
 
 
+def cluster_of(interaction: Interaction) -> dict[str, Any] | None:
+    """The cluster in which it is one of several; ``id`` is what the list takes as ``cluster``."""
+    cluster = cluster_list.pattern_of(interaction.pk)
+    return {"id": cluster.pk, "title": cluster.title, "size": cluster.size} if cluster else None
+
+
 def events_of(interaction: Interaction) -> list[Event]:
     """When it entered a queue and when its labels were settled."""
     tones = {"pass": ("ok", "pass"), "fail": ("bad", "fail"), "unsure": ("unsure", "warn")}
@@ -108,6 +114,7 @@ def places_of(project: Project, interactions: list[int]) -> dict[int, Place]:
 
 LABELS = Section(name="labels", load=labels_of, panel="annotations/interaction_labels.html", events=events_of)
 TASKS = Section(name="tasks", load=tasks_of, panel="annotations/interaction_tasks.html")
+CLUSTER = Section(name="cluster", load=cluster_of, panel="annotations/interaction_cluster.html")
 
 
 VERDICTS = {"fail": "Fail", "pass": "Pass", "unsure": "Unsure", "none": "Not reviewed"}
@@ -135,9 +142,19 @@ def _states(project: Project) -> QuerySet[Any, Any]:
     return Task.objects.filter(project=project).values_list("interaction_id", "state")
 
 
+def _clusters(project: Project) -> QuerySet[Any, Any]:
+    """Of all projects: the list asks only about interactions of its own, and the index is by cluster."""
+    return ClusterMember.objects.values_list("interaction_id", "cluster_id")
+
+
+def _cluster_titles(project: Project, keys: Sequence[int]) -> dict[int, str]:
+    return dict(Cluster.objects.filter(project=project, pk__in=keys).values_list("pk", "title"))
+
+
 FACTS = [
     Fact("verdict", "Human verdict", _verdicts, VERDICTS),
     Fact("category", "Failure", _categories),
+    Fact("cluster", "Cluster", _clusters, titles=_cluster_titles),
     Fact("task", "Review", _states, STATES),
 ]
 

@@ -12,7 +12,7 @@ from django.db.models import F, Func, JSONField
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from feedback import finding
+from feedback import filters, finding
 from feedback.filters import BOUNDS, EXACT, STEP_WORDS, Fact, Filters, facts
 from feedback.finding import Counts
 from feedback.models import Feedback, Interaction, Score, text_of
@@ -127,12 +127,13 @@ def listing(project: Project, wanted: Filters, *, cursor: str = "") -> Listing:
     page, counts = finding.survey(project, wanted, names, size=PAGE)
     if cursor:
         page = finding.page(project, wanted, cursor=cursor, size=PAGE)
-    facets = [facet for fact in facts for facet in _facets_of_fact(fact, counts, wanted)]
+    titles = _titles(project, counts, wanted)
+    facets = [facet for fact in facts for facet in _facets_of_fact(fact, counts, wanted, titles)]
     facets += [_facet(name, counts, wanted, place < OPEN_FACETS) for place, name in enumerate(FACETS)]
     shown = {(facet.name, choice.value) for facet in facets for choice in facet.choices}
     return Listing(
         rows=_rows(finding.rows(page.pks, light)), next=page.next, counts=counts, facets=facets,
-        chips=_chips(wanted),
+        chips=_chips(wanted, titles),
         kept=[pair for pair in query_of(wanted) if pair not in shown and pair[0] not in _CONTROLS],
     )  # fmt: skip
 
@@ -151,9 +152,21 @@ def _facet(name: str, counts: Counts, wanted: Filters, open_: bool) -> Facet:
     )  # fmt: skip
 
 
-def _facets_of_fact(fact: Fact, counts: Counts, wanted: Filters) -> list[Facet]:
-    """Known values in their own order, as far as they occur; others by name."""
+def _titles(project: Project, counts: Counts, wanted: Filters) -> dict[tuple[str, str], str]:
+    """The words of the keys on the page, by fact and value. A query for each fact that has any."""
+    said: dict[tuple[str, str], str] = {}
+    for fact in facts:
+        values = [*wanted.facts.get(fact.name, []), *(value for value, _ in counts.facets.get(fact.name, []))]
+        if fact.titles and (keys := filters.keys(values)):
+            said |= {(fact.name, str(key)): title for key, title in fact.titles(project, keys).items()}
+    return said
+
+
+def _facets_of_fact(fact: Fact, counts: Counts, wanted: Filters, titles: Mapping[tuple[str, str], str]) -> list[Facet]:
+    """Known values in their own order, as far as they occur; keys by how common they are; others by name."""
     chosen = wanted.facts.get(fact.name, [])
+    if fact.titles:
+        return [_facet_of_keys(fact, counts, chosen, titles)]
     found = dict(counts.facets.get(fact.name, []))
     values = [
         value for value in fact.choices or sorted({*found, *chosen}, key=_place) if value in found or value in chosen
@@ -166,6 +179,17 @@ def _facets_of_fact(fact: Fact, counts: Counts, wanted: Filters) -> list[Facet]:
         Facet(fact.name, f"{fact.title}: {name}" if name else fact.title, choices, True)
         for name, choices in groups.items()
     ]
+
+
+def _facet_of_keys(fact: Fact, counts: Counts, chosen: list[str], titles: Mapping[tuple[str, str], str]) -> Facet:
+    """The commonest of those that two or more rows have, and what is chosen."""
+    found = dict(counts.facets.get(fact.name, []))
+    common = [value for value, number in found.items() if number > 1 and (fact.name, value) in titles]
+    values = dict.fromkeys([*common[:FACET_VALUES], *chosen])
+    choices = [
+        Choice(value, titles.get((fact.name, value), value), found.get(value, 0), value in chosen) for value in values
+    ]
+    return Facet(fact.name, fact.title, choices, True)
 
 
 def _place(value: str) -> tuple[str, int, str]:
@@ -249,13 +273,14 @@ def query_of(wanted: Filters) -> list[tuple[str, str]]:
     return pairs + [(name, f"{wanted.bounds[name]:.12g}") for name in BOUNDS if name in wanted.bounds]
 
 
-def _chips(wanted: Filters) -> list[Chip]:
+def _chips(wanted: Filters, titles: Mapping[tuple[str, str], str]) -> list[Chip]:
     pairs = query_of(wanted)
     chips = []
     for pair in pairs:
         if pair[0] != "q":
             without = urlencode([other for other in pairs if other is not pair])
-            chips.append(Chip(*_said(wanted, *pair), without))
+            name, value = _said(wanted, *pair)
+            chips.append(Chip(name, titles.get(pair, value), without))
     return chips
 
 

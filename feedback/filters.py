@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +28,8 @@ EXACT = {
 }  # fmt: skip
 BOUNDS = ("min_latency_ms", "max_latency_ms", "min_cost_usd", "max_cost_usd")
 LARGEST = 1e12
+NONE = "none"  # the value of a fact that an interaction has if it has no other
+KEY = re.compile(r"[1-9][0-9]{0,17}")  # what fits into a bigint
 DAY = len("2026-11-20")
 OTHERS = ("q", "tag", "since", "until", "cursor", "limit", *BOUNDS)
 
@@ -37,6 +40,9 @@ class Fact:
 
     ``rows`` are pairs of an interaction's key and a value, as many as there are. ``choices`` are the values that exist
     with their words, in the order of the page; None where every value does. ``none`` stands for having no row.
+
+    With ``titles`` the values are keys, whole numbers, and titles their words: those of the ones that are the
+    project's. It is asked once for a page, and only the commonest are offered.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Fact:
     rows: Callable[[Project], QuerySet[Any, Any]]
     choices: Mapping[str, str] | None = None
     grouped: bool = False  # values are ``name:word``, and each name has a heading of its own
+    titles: Callable[[Project, Sequence[int]], Mapping[int, str]] | None = None
 
     def word(self, value: str) -> str:
         return self.choices[value] if self.choices else value.replace(":", " ")
@@ -126,6 +133,11 @@ facts: list[Fact] = [
 ]
 
 
+def keys(values: Iterable[str]) -> list[int]:
+    """The keys among the values of a fact with titles."""
+    return [int(value) for value in values if value != NONE]
+
+
 def names() -> set[str]:
     """Every filter that the list takes."""
     return {*EXACT, *OTHERS, *(fact.name for fact in facts)}
@@ -142,6 +154,8 @@ def parse(query: Mapping[str, list[str]]) -> Filters:
     for name, fact in known.items():
         if fact.choices and any(value and value not in fact.choices for value in query.get(name, [])):
             raise invalid(f"/{name}", f"One of {', '.join(fact.choices)}.")
+        if fact.titles and any(value and value != NONE and not KEY.fullmatch(value) for value in query.get(name, [])):
+            raise invalid(f"/{name}", f"A whole number, or {NONE}.")
     return Filters(
         exact=_several(query, EXACT), facts=_several(query, known), q=_one(query, "q").strip(),
         tags=[tag for tag in query.get("tag", []) if tag], since=_moment(query, "since"),

@@ -17,13 +17,14 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from feedback import facet_tokens, limits, search
-from feedback.filters import EXACT, Cursor, Fact, Filters, facts
+from feedback import facet_tokens, filters, limits, search
+from feedback.filters import EXACT, NONE, Cursor, Fact, Filters, facts
 from feedback.models import FACET_COLUMNS, Interaction
 from projects.models import Project
 
 NEAR = 2_000  # how many of the newest are looked at before an index is asked
 EXACTLY = 1_000  # rare matches are counted up to here
+KEYS = 20  # of a fact whose values are keys, which may be as many as the rows, the commonest
 _COLUMNS = ", ".join(dict.fromkeys(["id", "happened_at", *EXACT.values(), "tags", "latency_ms", "cost_usd"]))
 _TOKENS = facet_tokens.spelt("project_id", "tags", list(FACET_COLUMNS))
 
@@ -107,7 +108,7 @@ class _Query:
     def _has(self, fact: Fact, project: Project, values: list[str], *, near: bool) -> str:
         rows = self.rows_of(fact, project)
         name = f"fact_{fact.name}"
-        self.values[name] = values
+        self.values[name] = filters.keys(values) if fact.titles else values
         if near:
             has = f"near.id IN (SELECT fact.id FROM {rows} WHERE {WITHIN} AND fact.value = ANY(%({name})s))"
             none = f"NOT EXISTS (SELECT 1 FROM {rows} WHERE {WITHIN} AND fact.id = near.id)"
@@ -160,7 +161,6 @@ BOUNDS = {
     "min_latency_ms": ("latency_ms", ">="), "max_latency_ms": ("latency_ms", "<="), "min_cost_usd": ("cost_usd", ">="),
     "max_cost_usd": ("cost_usd", "<="),
 }  # fmt: skip
-NONE = "none"  # the value of a fact that an interaction has if it has no other
 INDEXED = {"session"}  # besides what the tokens hold
 # The newest rows have keys side by side: what other tables say of them is a short stretch of an index.
 ENDS = "ends AS MATERIALIZED (SELECT min(id) AS low, max(id) AS high FROM near)"
@@ -255,10 +255,11 @@ def _count(
                     scattered
                 ):  # keys from anywhere: look each of them up. OFFSET keeps the planner from reading everything
                     said = f"LATERAL (SELECT * FROM {said} WHERE fact.id = hits.id OFFSET 0) AS fact"
-                parts.append(
-                    f"SELECT '{name}', fact.value, count(DISTINCT hits.id) FROM hits, {said} "
+                counted = (
+                    f"SELECT '{name}', fact.value::text, count(DISTINCT hits.id) FROM hits, {said} "
                     f"WHERE {others} AND fact.id = hits.id AND {WITHIN} GROUP BY 2"
                 )
+                parts.append(f"({counted} ORDER BY 3 DESC, 2 LIMIT {KEYS})" if fact.titles else counted)
     statement = (
         f"WITH near AS MATERIALIZED ({source}), {ENDS}, "
         f"tested AS MATERIALIZED (SELECT *{', ' + tests if tests else ''} FROM near "

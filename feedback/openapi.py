@@ -12,7 +12,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from feedback import limits
 from feedback.facts import IMPLICIT
-from feedback.filters import BOUNDS, EXACT, LARGEST, facts
+from feedback.filters import BOUNDS, EXACT, KEY, LARGEST, NONE, facts
 from feedback.schema import FeedbackIn, InteractionIn, InteractionPatch, ScoreIn
 from projects.openapi import ERROR
 
@@ -120,6 +120,7 @@ INTERACTION_TOKEN = OpenApiParameter(
 RATE_LIMITED = OpenApiResponse(ERROR, "Too many requests of browsers: send again after `Retry-After` seconds")
 _SEARCHED = {"type": "string", "maxLength": limits.SEARCH, "pattern": r"^[^\u0000]*$"}
 _SEVERAL = {"type": "array", "items": _SEARCHED}
+_KEYS = {"type": "array", "items": {"type": "string", "pattern": f"^({KEY.pattern}|{NONE})?$"}}
 _BOUND = {"type": "number", "minimum": 0, "maximum": LARGEST}
 _DAY_OR_TIME = {
     "type": "string",
@@ -129,6 +130,7 @@ _FACTS = {
     "score": "`faithfulness:under 0.50`, `faithfulness:0.50 to 0.80`, `faithfulness:over 0.80`; any of these.",
     "flag": "Has a score of this name that flags it; any of these.",
     "category": "The failure of its label, by slug; any of these.",
+    "cluster": "Its cluster of complaints that are nearly the same, by `id` of `/clusters`; any of these.",
 }
 FILTERS = [
     *(OpenApiParameter(name, _SEVERAL, description="Equals; may be repeated.") for name in EXACT),
@@ -140,7 +142,9 @@ FILTERS = [
     *(
         OpenApiParameter(fact.name, OpenApiTypes.STR, many=True, enum=list(fact.choices), description="Any of these.")
         if fact.choices
-        else OpenApiParameter(fact.name, _SEVERAL, description=_FACTS.get(fact.name, "Any of these."))
+        else OpenApiParameter(
+            fact.name, _KEYS if fact.titles else _SEVERAL, description=_FACTS.get(fact.name, "Any of these.")
+        )
         for fact in facts
     ),
     *(OpenApiParameter(name, _BOUND, description="Inclusive.") for name in BOUNDS),

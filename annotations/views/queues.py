@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from annotations import coding, queries, routing, workload
+from annotations import cluster_list, coding, queries, routing, workload
 from annotations.models import Queue, Task
 from annotations.saturation import RUN
 from annotations.sections import LISTED
@@ -32,6 +32,7 @@ def queue_list(request: ProjectRequest) -> HttpResponse:
         PAUSED: [row for row in every if row.queue.paused_at],
     }.get(shown, [row for row in every if row.queue.pk in mine and not row.queue.paused_at])
     first = _next([row for row in every if row.queue.pk in mine])
+    task = _first_task(request, first)
     context = {
         "section": "queues",
         "shown": shown if shown in {ALL, PAUSED} else MINE,
@@ -40,7 +41,8 @@ def queue_list(request: ProjectRequest) -> HttpResponse:
         "paused": sum(row.queue.paused_at is not None for row in every),
         "waiting": sum(row.open for row in rows),
         "next": first,
-        "first_task": _first_task(request, first),
+        "first_task": task,
+        "alike": cluster_list.pattern_of(task.interaction_id) if task else None,
         "done_today": queries.my_progress(request.project, request.user),
         "median": workload.median_seconds(request.project, request.user),
         "late": sum(row.past_due for row in every),
@@ -71,4 +73,4 @@ def _first_task(request: ProjectRequest, row: Backlog | None) -> Task | None:
     waiting = waiting.filter(Q(assigned_to=None) | Q(assigned_to=request.user)).exclude(claims__reviewer=request.user)
     if not may(request.membership, Right.LEAD):
         waiting = waiting.exclude(lane=Task.Lane.ESCALATED)
-    return waiting.only("reasons", "score", "terms", "due_at").order_by("due_at", "id").first()
+    return waiting.only("interaction_id", "reasons", "score", "terms", "due_at").order_by("due_at", "id").first()

@@ -11,7 +11,7 @@ from uuid import uuid4
 from django.http import QueryDict
 from django.utils import timezone
 
-from annotations import claims, golden, keymap, labelling, marks, queries, suggestions, taxonomy
+from annotations import claims, cluster_list, golden, keymap, labelling, marks, queries, suggestions, taxonomy
 from annotations.models import Annotation, Claim, FailureMode, Queue, Task, Verdict
 from feedback.models import Feedback, Interaction, Score, Span, text_of
 from projects.access import ProjectRequest
@@ -208,6 +208,7 @@ def context_of(
         "queue": task.queue,
         "interaction": task.interaction,
         "reasons": task.reasons,
+        "alike": None if blind else cluster_list.pattern_of(task.interaction_id),
         "values": values,
         "errors": errors or {},
         "shown_errors": AT_CONTROL,

@@ -72,11 +72,9 @@ def _narrowed(request: ProjectRequest, shown: str) -> tuple[QuerySet[Task], Queu
         tasks = tasks.filter(rule=rule)
     if shown == "recent":
         tasks = tasks.filter(enqueued_at__gt=Now() - WEEK)
-    return (
-        tasks.select_related("queue", "interaction", "assigned_to", "escalated_by").order_by(order, "pk"),
-        queue,
-        rule,
-    )
+    place = "interaction__cluster_membership"
+    tasks = tasks.select_related("queue", "assigned_to", "escalated_by", f"{place}__cluster")
+    return tasks.defer(f"{place}__bands", f"{place}__signature").order_by(order, "pk"), queue, rule
 
 
 @require_POST
