@@ -32,11 +32,11 @@ class QueueClaim(APIView):
     @extend_schema(operation_id="claim_create", **openapi.said(openapi_claims.CLAIMED))
     def post(self, request: Request, queue: str) -> HttpResponse:
         project, user = caller_of(request).project, person(request)
-        found = claims.next_lease_in(user_pk=user.pk, project_pk=project.pk, slug=queue)
+        found = claims.next_lease_in(user_pk=user.pk, project_pk=project.pk, slug=queue, columns=handout.COLUMNS)
         if found is None:
             raise Http404
         if found.claim is not None:
-            return answer(handout.lease_as_json(found.claim))
+            return answer(handout.row_as_json(found.columns))
         line = get_object_or_404(Queue, pk=found.queue)
         return answer({"claim": None, "empty": claims.why_empty(user=user, queue=line)})
 

@@ -27,18 +27,19 @@ FIELDS = (
 )  # fmt: skip
 PASSED_ON = frozenset({"messages", "output_messages", "documents", "tools", "outcome", "metadata"})
 PARSED = frozenset({"prompt"})
-LEASE = ("c.token", "c.expires_at", "c.draft", "t.id", "q.slug", "q.blind", "t.reasons", "t.score", "t.terms",
-         "t.due_at", "t.lane")  # fmt: skip
-ITEM = f"""
-SELECT {", ".join(LEASE)}, {", ".join(f'i."{name}"' for name in FIELDS)}
-FROM annotations_claim c JOIN annotations_task t ON t.id = c.task_id JOIN annotations_queue q ON q.id = t.queue_id
-JOIN feedback_interaction i ON i.id = t.interaction_id
-WHERE c.id = %(claim)s"""  # noqa: S608  # constants only
+LEASE = ("(l.c).token", "(l.c).expires_at", "(l.c).draft", "(l.t).id", "(l.q).slug", "(l.q).blind", "(l.t).reasons",
+         "(l.t).score", "(l.t).terms", "(l.t).due_at", "(l.t).lane")  # fmt: skip
+COLUMNS = (*LEASE, *(f'(l.i)."{name}"' for name in FIELDS))
+ITEM = f"SELECT {', '.join(COLUMNS)} FROM annotations_leased(%(claim)s) AS l"  # noqa: S608  # constants only
 
 
 def lease_as_json(claim_pk: int) -> dict[str, Any]:
     """The lease, and the item with why it is there; ready for msgspec. Blind queues do not say why."""
-    row = say_prepared(ITEM, {"claim": claim_pk})
+    return row_as_json(say_prepared(ITEM, {"claim": claim_pk}))
+
+
+def row_as_json(row: tuple[Any, ...]) -> dict[str, Any]:
+    """The same from a row of COLUMNS."""
     token, expires_at, draft, task, queue, blind, reasons, score, terms, due_at, lane = row[: len(LEASE)]
     interaction = _interaction(row[len(LEASE) :])
     item = detail.summary(interaction) | {"documents": interaction.documents, "tools": interaction.tools}

@@ -8,7 +8,6 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django_htmx.middleware import HtmxDetails
 
@@ -42,9 +41,6 @@ RIGHTS: dict[str, frozenset[Right]] = {
 }
 
 
-ROLE = "SELECT role FROM projects_membership WHERE project_id = %s AND user_id = %s"
-
-
 class ProjectRequest(HttpRequest):
     """A request inside a project; what ``project_view`` has added to it."""
 
@@ -60,14 +56,6 @@ def membership_of(user: User, slug: str) -> Membership:
         return Membership.objects.select_related("project").get(user=user, project__slug=slug)
     except Membership.DoesNotExist:
         raise Http404("No such project") from None
-
-
-def role_in(project_pk: int, user_pk: int) -> str | None:
-    """The role of this user in the project, None if they are no member; read at each request of a program."""
-    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]  # our engine's
-        cursor.execute(ROLE, [str(project_pk), str(user_pk)])
-        row = cursor.fetchone()
-    return str(row[0]) if row else None
 
 
 def may(membership: Membership, *rights: Right) -> bool:

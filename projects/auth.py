@@ -11,7 +11,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from projects import keys
-from projects.access import RIGHTS, Right, role_in
+from projects.access import RIGHTS, Right
 from projects.keys import Caller
 from projects.models import ApiKey
 
@@ -74,8 +74,7 @@ def allow(*, scope: str | None = None, right: Right | tuple[Right, ...] | None =
                 self.message = f"This needs a key with the scope {scope}." if scope else "This needs a personal token."
                 return scope is not None and scope in caller.scopes
             if caller.kind == ApiKey.Kind.PERSONAL and rights:
-                role = role_in(caller.project.pk, caller.user.pk) if caller.user else None
-                return role is not None and not RIGHTS[role].isdisjoint(rights)
+                return caller.role is not None and not RIGHTS[caller.role].isdisjoint(rights)
             return False
 
     return Allow

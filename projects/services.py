@@ -82,6 +82,7 @@ def set_member(
     if role != Role.ADMIN:
         _keep_an_admin(project, user)
     membership, _ = Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
+    keys.forget()  # callers carry their role as well
     audit.record(project, actor, "member.set", email, role=role)
     return membership, password
 

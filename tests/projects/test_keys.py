@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
@@ -10,8 +11,8 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
-from projects import keys
-from projects.models import ApiKey, Project, User
+from projects import keys, services
+from projects.models import ApiKey, Membership, Project, User
 
 
 def test_a_new_key_is_shown_once_and_only_its_hash_is_kept(
@@ -111,3 +112,26 @@ def test_hostile_names_are_escaped(browser_of: Callable[[str], Client], project:
     admin = browser_of("admin")
     admin.post("/p/acme/keys/", {"name": "<img src=x onerror=alert(1)>", "kind": "sk", "scopes": ["read"]})
     assert b"<img src=x" not in admin.get("/p/acme/keys/").content
+
+
+def test_a_token_has_the_rights_of_the_role_that_its_owner_has_now(project: Project, people: dict[str, User]) -> None:
+    _, text = keys.create_key(project=project, kind="pat", name="mine", user=people["reviewer"])
+    assert _role(text) == "reviewer"
+    services.set_member(project, email=people["reviewer"].email, role="lead", actor=None)
+    assert _role(text) == "lead"  # at once in this process
+
+
+def test_other_processes_learn_of_a_new_role_within_seconds(
+    project: Project, people: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, text = keys.create_key(project=project, kind="pat", name="mine", user=people["reviewer"])
+    assert _role(text) == "reviewer"
+    Membership.objects.filter(project=project, user=people["reviewer"]).update(role="viewer")  # as another process does
+    later = time.monotonic() + keys.CACHE_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert _role(text) == "viewer"
+
+
+def _role(text: str) -> str | None:
+    caller = keys.check(text)
+    return caller.role if caller else None
