@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from msgspec import Meta, Struct
+from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,7 +17,7 @@ from evals.models_replay import MOST_TIMES
 from feedback import limits
 from feedback.models import Interaction
 from feedback.openapi import WHOLE, body_of
-from feedback.schema import Identifier, Mapping, Messages, check
+from feedback.schema import Identifier, check
 from projects.access import Right
 from projects.auth import allow
 from projects.errors import ApiError, invalid
@@ -25,19 +25,15 @@ from projects.models import ApiKey, Project, ProviderConnection
 from projects.openapi import ERROR
 
 
-class ReplayIn(Struct):
+class ReplayIn(replays.RequestIn, kw_only=True):
     """``POST /api/v1/replays``. What is left out is sent as it was recorded; ``connection`` is a connection's name.
     Without ``checks`` the label's demands decide, or, where there are none, a person."""
 
     interaction_id: Identifier
-    times: Annotated[int, Meta(ge=1, le=MOST_TIMES)] = replay_pages.TIMES
+    times: Annotated[int, Meta(ge=1, le=MOST_TIMES)] = replays.TIMES
     provider: Literal["openai", "anthropic"] | None = None
     connection: Annotated[str, Meta(max_length=80)] = ""
     model: Annotated[str, Meta(max_length=200)] = ""
-    messages: Messages | None = None
-    documents: Annotated[list[dict[str, Any]], Meta(max_length=limits.DOCUMENTS)] | None = None
-    tools: Annotated[list[dict[str, Any]], Meta(max_length=limits.TOOLS)] | None = None
-    parameters: Mapping | None = None
     checks: list[dict[str, Any]] | None = None
 
 
@@ -56,7 +52,7 @@ class Replays(APIView):
         parsed = check(given, ReplayIn)
         interaction = _interaction(caller.project, parsed.interaction_id)
         connection = _connection(caller.project, parsed.connection)
-        provider = connection.kind if connection else parsed.provider or replay_pages.kind_of(interaction)
+        provider = connection.kind if connection else parsed.provider or replays.kind_of(interaction)
         wanted = replays.checks_of_label(replays.current_label(interaction)) if parsed.checks is None else parsed.checks
         made = replays.start(
             interaction, provider=provider, connection=connection, model=parsed.model or interaction.model,

@@ -12,6 +12,7 @@ from projects.leases import Leased
 from projects.models import Project, ProviderConnection, User
 
 MOST_TIMES = 50
+MOST_ANSWER_TOKENS = 1_000_000
 
 
 class Replay(models.Model):

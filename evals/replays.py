@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from django.db import transaction
 from django.db.models import Count, Q
+from msgspec import Meta, Struct
 from reviewhub_client.checks import derive, needs_client
+from reviewhub_client.target_models import ANTHROPIC_PASSED_ON, PASSED_ON, functions_of
 
 from annotations.estimation import wilson
 from annotations.models import Label, Verdict
 from evals import checks, datasets, snapshot
 from evals.models import Example, Replay, ReplayAttempt
-from evals.models_replay import MOST_TIMES
+from evals.models_replay import MOST_ANSWER_TOKENS, MOST_TIMES
+from feedback import limits
 from feedback.models import Interaction
+from feedback.schema import Mapping, Messages
 from feedback.services import record_score
 from projects import audit, doorbell
 from projects.errors import ApiError, invalid
 from projects.models import ProviderConnection, User
 
+TIMES = 5  # of which all must agree for a verdict
 PARTS = ("messages", "documents", "tools", "parameters")
+LIMITS = ("max_tokens", "max_completion_tokens")
 # More often than not, beyond chance: the 95 % interval lies on one side of it.
 EVEN = 0.5
 SCORE = "replay"
+
+
+class RequestIn(Struct):
+    """The parts of a request that may differ from the recording; what is left out does not."""
+
+    messages: Messages | None = None
+    documents: Annotated[list[dict[str, Any]], Meta(max_length=limits.DOCUMENTS)] | None = None
+    tools: Annotated[list[dict[str, Any]], Meta(max_length=limits.TOOLS)] | None = None
+    parameters: Mapping | None = None
+
+
+def kind_of(interaction: Interaction) -> str:
+    """Whose language the recorded provider speaks."""
+    return "anthropic" if "anthropic" in interaction.provider.lower() else "openai"
 
 
 def recorded(interaction: Interaction) -> dict[str, Any]:
@@ -58,7 +78,8 @@ def start(
     """A replay with its attempts, which workers make. ``request`` holds the parts that are to differ from the
     recording; ``wanted`` are the checks that decide, none leaves it to a person.
 
-    422 where there is nothing to send, the model is not named, or a check needs a model of its own.
+    422 where there is nothing to send, the model is not named, a changed tool or parameter would not be sent, or a
+    check needs a model of its own.
     """
     if not 1 <= times <= MOST_TIMES:
         raise invalid("/times", f"Between 1 and {MOST_TIMES} times.")
@@ -68,11 +89,13 @@ def start(
     sent = {**was, **(request or {})}
     if not sent["messages"]:
         raise invalid("/messages", "There is nothing to send: the interaction has no messages.")
+    _refuse_unsendable(provider, was, sent)
     decided = checks.parse(wanted or [])
     if needs_client(decided) or any(check["type"] == "expected" for check in decided):
         raise invalid("/checks", "Only checks that need no model and no example can decide about a replay.")
     changed = [name for name in PARTS if sent[name] != was[name]]
     changed += ["model"] if model != interaction.model else []
+    changed += ["provider"] if interaction.provider and provider != kind_of(interaction) else []
     made = Replay.objects.create(
         project_id=interaction.project_id, interaction=interaction, provider=provider, connection=connection,
         model=model.strip(), request=sent, changed=changed, times=times, checks=decided, created_by=actor,
@@ -81,6 +104,21 @@ def start(
     audit.record(interaction.project, actor, "replay.started", str(made.pk), model=made.model, times=times)
     doorbell.ring("evals.replay")
     return made
+
+
+def _refuse_unsendable(provider: str, was: dict[str, Any], sent: dict[str, Any]) -> None:
+    """422 for a change that would be none, because it is never sent, and for a limit that no price can be told of."""
+    if sent["tools"] != was["tools"] and sent["tools"] and not functions_of(sent["tools"]):
+        raise invalid("/tools", 'Every tool is to be a function: {"type": "function", "function": {"name": …}}.')
+    known = ANTHROPIC_PASSED_ON if provider == "anthropic" else PASSED_ON
+    given, before = sent["parameters"], was["parameters"]
+    for name in sorted(given):
+        if name not in known and given[name] != before.get(name):
+            raise invalid(f"/parameters/{name}", f"“{name}” is not sent. What is: {', '.join(sorted(known))}.")
+    for name in LIMITS:
+        limit = given.get(name)
+        if limit is not None and not (type(limit) is int and 1 <= limit <= MOST_ANSWER_TOKENS):
+            raise invalid(f"/parameters/{name}", f"A whole number from 1 to {MOST_ANSWER_TOKENS:,}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,17 +127,18 @@ def _told(example: Example) -> dict[str, str]:
         "Verdict on the recorded answer": label.get("verdict") or "",
         "Category": label.get("category") or "",
         "Severity": str(label.get("severity") or ""),
-        "Schema": _json(expected.get("schema")),
-        "Messages": _json(example.input.get("messages")),
-        "Documents": _json(example.input.get("documents")),
-        "Tools": _json(example.input.get("tools")),
-        "Parameters": _json(example.input.get("parameters")),
+        "Schema": pretty(expected.get("schema")),
+        "Messages": pretty(example.input.get("messages")),
+        "Documents": pretty(example.input.get("documents")),
+        "Tools": pretty(example.input.get("tools")),
+        "Parameters": pretty(example.input.get("parameters")),
         "Split": example.split,
         "Tags": ", ".join(example.tags),
-        "Provenance": _json(example.provenance),
-        "Metadata": _json(example.metadata),
+        "Provenance": pretty(example.provenance),
+        "Metadata": pretty(example.metadata),
     }
 
 
-def _json(value: Any) -> str:
+def pretty(value: Any) -> str:
+    """A value as people compare it; nothing of an empty one."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1) if value else ""

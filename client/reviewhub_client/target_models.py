@@ -25,6 +25,7 @@ PASSED_ON = frozenset(
     {"temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "frequency_penalty",
      "presence_penalty", "response_format"}
 )  # fmt: skip
+ANTHROPIC_PASSED_ON = frozenset({"temperature", "top_p", "max_tokens", "max_completion_tokens", "stop"})
 Read = Callable[[httpx.Response, float], Answer]
 
 
@@ -177,9 +178,20 @@ def openai_body(example: Mapping[str, Any], model: str) -> dict[str, Any]:
     body: dict[str, Any] = {name: value for name, value in _parameters(example).items() if name in PASSED_ON}
     body |= {"model": model, "messages": prompt_of(example)}
     tools = (example.get("input") or {}).get("tools") or []
-    if tools and all(isinstance(tool, dict) and tool.get("type") == "function" for tool in tools):
+    if functions_of(tools):
         body["tools"] = tools
     return body
+
+
+def functions_of(tools: list[Any]) -> list[dict[str, Any]]:
+    """What each tool says of its function; none unless all of them are functions, because half a set is another set."""
+    found = [tool["function"] for tool in tools if _is_function(tool)]
+    return found if len(found) == len(tools) else []
+
+
+def _is_function(tool: Any) -> bool:
+    given = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
+    return isinstance(given, dict) and isinstance(given.get("name"), str)
 
 
 def anthropic_body(example: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -190,6 +202,12 @@ def anthropic_body(example: Mapping[str, Any], model: str) -> dict[str, Any]:
     stop = given.get("stop")
     if stop:
         kept["stop_sequences"] = stop if isinstance(stop, list) else [stop]
+    tools = [
+        {"name": one["name"], "description": str(one.get("description") or ""),
+         "input_schema": one.get("parameters") or {"type": "object"}}
+        for one in functions_of((example.get("input") or {}).get("tools") or [])
+    ]  # fmt: skip
+    kept |= {"tools": tools} if tools else {}
     return _anthropic_turns(prompt_of(example), model) | {"max_tokens": limit or ANTHROPIC_TOKENS} | kept
 
 
@@ -216,7 +234,7 @@ def _named(model: str) -> str:
 
 def _parameters(example: Mapping[str, Any]) -> dict[str, Any]:
     given = (example.get("input") or {}).get("parameters")
-    return given if isinstance(given, dict) else {}
+    return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else {}
 
 
 def prompt_of(example: Mapping[str, Any]) -> list[dict[str, Any]]:

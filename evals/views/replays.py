@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evals import replay_pages, replays
 from evals.models import Replay, ReplayAttempt
-from evals.replay_pages import ReplayForm
+from evals.replay_forms import ReplayForm
 from feedback.models import Interaction
 from projects.access import ProjectRequest, Right, project_view
 from projects.errors import ApiError
@@ -27,7 +27,7 @@ def replay_new(request: ProjectRequest, pk: int) -> HttpResponse:
         try:
             made = replays.start(interaction, actor=request.user, **form.cleaned_data)
         except ApiError as error:
-            form.add_error(None, error.details[0]["message"] if error.details else error.message)
+            form.refuse(error)
         else:
             return redirect("evals:replay-detail", request.project.slug, made.pk)
     context = {"section": "interactions", "interaction": interaction, "form": form}
@@ -48,7 +48,9 @@ def replay_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         if found.finished == found.planned:
             return HttpResponse(headers={"HX-Refresh": "true"})
         return render(request, "evals/_replay_progress.html", context)
-    return render(request, "evals/replay_detail.html", {**context, "rows": replay_pages.rows(replay)})
+    context |= {"rows": replay_pages.rows(replay), "changes": replay_pages.changes(replay),
+                "unsent": replay_pages.unsent(replay)}  # fmt: skip
+    return render(request, "evals/replay_detail.html", context)
 
 
 @require_POST

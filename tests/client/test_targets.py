@@ -21,6 +21,7 @@ from reviewhub_client.checks import Opinion
 from reviewhub_client.eval import Plan
 from reviewhub_client.judging import ModelJudge, NoOpinion, read
 from reviewhub_client.spending import Estimate, OverBudget, Price, Purse, duration, estimate
+from reviewhub_client.target_models import anthropic_body
 from reviewhub_client.targets import AnthropicTarget, HTTPTarget, OpenAITarget, PythonTarget, resolve
 
 from evals import runs
@@ -74,6 +75,16 @@ def test_anthropic_is_asked_in_its_own_words() -> None:
         "messages": [{"role": "user", "content": "Fee?"}],
     }  # fmt: skip
     assert "sk-ant" not in json.dumps(target.describe())
+
+
+def test_anthropic_is_told_of_functions_and_of_nothing_that_is_null() -> None:
+    function = {"name": "fee_of", "parameters": {"type": "object", "properties": {"kind": {"type": "string"}}}}
+    given = {"messages": EXAMPLE["input"]["messages"], "tools": [{"type": "function", "function": function}],
+             "parameters": {"temperature": None, "max_tokens": None}}  # fmt: skip
+    body = anthropic_body({"input": given}, "claude-x")
+    assert body["tools"] == [{"name": "fee_of", "description": "", "input_schema": function["parameters"]}]
+    assert ("temperature" in body, body["max_tokens"]) == (False, 2048)
+    assert "tools" not in anthropic_body({"input": {**given, "tools": [{"type": "web_search"}]}}, "claude-x")
 
 
 def test_anthropics_garbage_is_no_answer_and_a_refused_key_ends_the_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -414,6 +415,9 @@ class TestApi:
             ({"interaction_id": "nobody"}, 404, ""),
             ({"times": 0}, 422, "/times"),
             ({"times": 51}, 422, "/times"),
+            ({"parameters": {"max_tokens": "many"}}, 422, "/parameters/max_tokens"),
+            ({"parameters": {"top_k": 3}}, 422, "/parameters/top_k"),
+            ({"tools": [{"name": "no function"}]}, 422, "/tools"),
             ({"connection": "none"}, 422, "/connection"),
             ({"checks": [{"type": "judge", "criterion": "kind?"}]}, 422, "/checks"),
             ({"checks": [{"type": "expected"}]}, 422, "/checks"),
@@ -458,13 +462,80 @@ class TestForm:
             assert "My words" in answer.content.decode()
         assert not Replay.objects.exists()
 
-    def test_parts_that_are_no_text_are_sent_as_they_were(
+    def test_every_part_of_the_request_can_be_changed_and_the_page_names_what_was(
+        self, project: Project, complaint: Interaction, provider: FakeProvider, browser_of: Browser
+    ) -> None:
+        own = connections.create_connection(
+            project, name="own", kind="openai", base_url=provider.openai_url, key="sk-own", actor=None
+        )
+        tool = {"type": "function", "function": {"name": "fee_of", "parameters": {"type": "object"}}}
+        sent = form(complaint, **{
+            "source": str(own.pk), "model": "gpt-4o", "times": "1", "message-0": "Be exact.\r\nQuote.",
+            "document-0": f"It costs 60 cents. {HOSTILE}", "tools": json.dumps([tool]), "temperature": "0",
+            "max_tokens": "", "parameters": '{"stop": ["END"]}',
+        })  # fmt: skip
+        del sent["keep-1"]
+        started = browser_of("engineer").post(url("replay-new", complaint.pk), sent)
+        assert started.status_code == 302
+        replaying.work()
+        body = provider.calls[0].body
+        assert (provider.calls[0].key, body["model"], body["tools"]) == ("sk-own", "gpt-4o", [tool])
+        assert (body["temperature"], body["stop"], body.get("max_tokens")) == (0, ["END"], None)
+        assert body["messages"][1]["content"] == "Be exact.\nQuote."
+        assert "60 cents" in body["messages"][0]["content"]
+        assert "Transfers are free" not in body["messages"][0]["content"]
+        assert Replay.objects.get().changed == ["messages", "documents", "tools", "parameters", "model"]
+        page = browser_of("viewer").get(started["Location"]).content.decode()
+        assert "through own, with other messages, documents, tools, parameters, model" in page
+        for part in ("Model", "Messages", "Documents", "Tools", "Parameters"):
+            assert f"<b>{part}</b>" in page
+        assert "<ins>exact. Quote." in page
+        assert HOSTILE not in page
+
+    def test_an_emptied_message_is_left_out_and_instructions_can_be_added(
+        self, project: Project, provider: FakeProvider, browser_of: Browser
+    ) -> None:
+        turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"},
+                 {"role": "user", "content": "Fee?"}]  # fmt: skip
+        asked_once = golden.interaction(project, messages=turns, model=MODEL)
+        sent = form(asked_once, **{"message-1": " ", "instructions": "Be brief."})
+        browser_of("engineer").post(url("replay-new", asked_once.pk), sent)
+        said = Replay.objects.get().request["messages"]
+        assert said == [{"role": "system", "content": "Be brief."}, turns[0], turns[2]]
+
+    @pytest.mark.parametrize(
+        ("wrong", "field", "said"),
+        [
+            ({"tools": "[{]"}, "tools", "not acceptable JSON"),
+            ({"tools": '{"a": 1}'}, "tools", "Expected array"),
+            ({"tools": '[{"type": "web_search"}]'}, "tools", "Every tool is to be a function"),
+            ({"parameters": "[]"}, "parameters", "Expected object"),
+            ({"parameters": '{"top_k": 3}'}, "parameters", "is not sent"),
+            ({"parameters": '{"temperature": 1}', "temperature": "1"}, "parameters", "a field of its own"),
+            ({"temperature": "hot"}, "temperature", "Enter a number"),
+            ({"max_tokens": "0"}, "max_tokens", "greater than or equal to 1"),
+            ({"message-0": "", "message-1": ""}, "", "nothing to send"),
+            ({"message-2": '{"content": "no role"}'}, "message-2", "role"),
+        ],
+    )
+    def test_each_fault_stands_at_its_field(
+        self, complaint: Interaction, browser_of: Browser, wrong: dict[str, str], field: str, said: str
+    ) -> None:
+        picture = {"role": "user", "content": [{"type": "text", "text": "What is this?"}]}
+        Interaction.objects.update(messages=[*complaint.messages, *([picture] if "message-2" in wrong else [])])
+        answer = browser_of("engineer").post(url("replay-new", complaint.pk), form(complaint, **wrong))
+        assert answer.status_code == 422
+        told = answer.context["form"].errors.get(field or "__all__", [])
+        assert said in "; ".join(told), answer.context["form"].errors
+        assert not Replay.objects.exists()
+
+    def test_parts_that_are_no_text_are_shown_as_json_and_sent_as_they_were(
         self, project: Project, provider: FakeProvider, browser_of: Browser
     ) -> None:
         picture = {"role": "user", "content": [{"type": "text", "text": "What is this?"}]}
         seen = golden.interaction(project, messages=[picture], model=MODEL)
         page = browser_of("engineer").get(url("replay-new", seen.pk)).content.decode()
-        assert "it is sent as it was" in page
+        assert "the message as JSON" in page
         sent = {"source": "openai", "model": MODEL, "times": "1", "decides": "person"}
         browser_of("engineer").post(url("replay-new", seen.pk), sent)
         replaying.work()
