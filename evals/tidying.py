@@ -16,18 +16,21 @@ from projects import audit
 from projects.errors import ApiError, invalid
 from projects.models import User
 
+STEPS = 5  # that are shown
 MOVES = {"move", "train"}
 _KEPT = [*lines.COLUMNS, "label_id", "proposers", "approved_at", "approved_by_id"]
 
 
 @transaction.atomic
-def act(dataset: Dataset, *, kind: str, fingerprint: str, verb: str, actor: User, key: str = "") -> HygieneStep:
+def act(dataset: Dataset, *, kind: str, fingerprint: str, verb: str, actor: User | None, key: str = "") -> HygieneStep:
     """Does one remedy to one finding of the draft, which is made if there is none.
 
     ``key`` is the example that ``keep`` keeps, or that ``drop`` drops. 422 for what cannot be done about such a
     finding, 409 where the finding has changed or gone since it was shown.
     """
-    if kind not in KINDS or verb not in KINDS[kind].verbs:
+    if kind not in KINDS:
+        raise invalid("/kind", "There is no such list.")
+    if verb not in KINDS[kind].verbs:
         raise invalid("/verb", "This cannot be done about such a finding.")
     draft = datasets.draft_of(dataset)
     found = next((each for each in hygiene.report(dataset).found[kind] if each.fingerprint == fingerprint), None)
@@ -91,7 +94,7 @@ _DO: dict[str, Callable[[DatasetVersion, Finding, str], None]] = {
 
 
 @transaction.atomic
-def undo(step: HygieneStep, *, actor: User) -> None:
+def undo(step: HygieneStep, *, actor: User | None) -> None:
     """Takes a remedy back: what was dropped comes in again as it was, what was moved goes back.
 
     409 where it was taken back already, or where an example has come in or changed under the same key since.
@@ -125,6 +128,12 @@ def _restored(draft: DatasetVersion, row: dict[str, Any], *, moved: bool) -> Non
 def _as_json(row: dict[str, Any]) -> dict[str, Any]:
     at = row["approved_at"]
     return {**row, "approved_at": at.isoformat() if at else None}
+
+
+def newest(dataset: Dataset) -> list[HygieneStep]:
+    """The newest remedies that can be taken back."""
+    steps = dataset.hygiene_steps.filter(undone_at=None).select_related("actor").defer("before").order_by("-id")
+    return list(steps[:STEPS])
 
 
 def told(step: HygieneStep) -> str:

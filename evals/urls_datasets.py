@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from evals import api_hygiene
 from evals.views import curation, hygiene, imports
 
 urlpatterns = [
@@ -17,4 +18,7 @@ urlpatterns = [
     path(
         "p/<slug:project>/datasets/<slug:slug>/v<int:number>/changes/", curation.version_changes, name="version-changes"
     ),
+    path("api/v1/datasets/<slug:slug>/hygiene", api_hygiene.Hygiene.as_view(), name="api-hygiene"),
+    path("api/v1/datasets/<slug:slug>/coverage", api_hygiene.Coverage.as_view(), name="api-coverage"),
+    path("api/v1/hygiene/<int:pk>/undo", api_hygiene.HygieneUndo.as_view(), name="api-hygiene-undo"),
 ]

@@ -13,8 +13,6 @@ from evals.views.curation import CURATORS
 from projects.access import ProjectRequest, Right, project_view
 from projects.errors import ApiError
 
-STEPS = 5
-
 
 @require_GET
 @project_view(Right.READ)
@@ -22,12 +20,11 @@ def dataset_hygiene(request: ProjectRequest, slug: str) -> HttpResponse:
     """Every list of findings, and how the dataset covers production."""
     dataset = get_object_or_404(Dataset.objects.select_related("project"), project=request.project, slug=slug)
     report = hygiene.report(dataset)
-    steps = dataset.hygiene_steps.filter(undone_at=None).select_related("actor").defer("before").order_by("-id")
     context = {
         "section": "datasets", "dataset": dataset, "report": report, "version": report.version,
         "lists": [(kind, report.found[kind.slug], report.found[kind.slug][: hygiene.SHOWN])
                   for kind in hygiene.KINDS.values()],
-        "steps": [(step, tidying.told(step)) for step in steps[:STEPS]], "most": hygiene.MOST,
+        "steps": [(step, tidying.told(step)) for step in tidying.newest(dataset)], "most": hygiene.MOST,
         "segments": coverage.segments(report.version) if report.version else [],
         "segment_names": coverage.SEGMENTS,
         "modes": coverage.modes(report.version) if report.version else [],

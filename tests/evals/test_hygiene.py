@@ -18,6 +18,7 @@ from evals.snapshot import Content
 from projects.errors import ApiError
 from projects.models import AuditEntry, Project, User
 from tests.browser.hostile_texts import TAGS
+from tests.conftest import Api
 from tests.evals import golden
 from tests.evals.test_pages import page, queries, url
 
@@ -374,3 +375,48 @@ def test_what_a_judge_was_told_is_found_outside_the_train_split_and_moved_there_
     judge.enabled = False
     judge.save()
     assert found(dataset, "leaked") == []
+
+
+def test_programs_list_the_findings_remedy_one_and_take_it_back(project: Project, sk: Api) -> None:
+    dataset = drafted(project, asking("a", "Q?"), asking("b", "Q?", tags=["vip"]), asking("c", "R?"))
+    code, told = sk.get("/api/v1/datasets/golden/hygiene")
+    assert (code, told["looked_at"], told["counts"]["duplicates"], told["version"]) == (200, 3, 1, 1)
+    (finding,) = told["results"]
+    assert ([one["id"] for one in finding["examples"]], finding["verbs"]) == (["a", "b"], ["keep", "reviewed"])
+    assert sk.get("/api/v1/datasets/golden/hygiene?kind=near")[1]["results"] == []
+    wish = {"kind": "duplicates", "finding": finding["finding"], "verb": "keep", "key": "b"}
+    code, step = sk.post("/api/v1/datasets/golden/hygiene", wish)
+    assert (code, step["told"], keys(dataset)) == (201, "Kept one of 2 examples", ["b", "c"])
+    assert sk.post("/api/v1/datasets/golden/hygiene", wish)[0] == 409
+    assert [one["id"] for one in sk.get("/api/v1/datasets/golden/hygiene")[1]["steps"]] == [step["id"]]
+    assert sk.post(f"/api/v1/hygiene/{step['id']}/undo", {})[1]["undone"] is True
+    assert keys(dataset) == ["a", "b", "c"]
+    code, error = sk.post(f"/api/v1/hygiene/{step['id']}/undo", {})
+    assert (code, error["error"]["code"]) == (409, "undone")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path"),
+    [
+        ({"kind": "tidy"}, "/kind"), ({"verb": "burn"}, "/verb"), ({"verb": "drop"}, "/verb"), ({"key": "zz"}, "/key"),
+        ({"finding": 7}, "/finding"),
+    ],
+)  # fmt: skip
+def test_a_remedy_that_cannot_be_done_is_refused_with_its_path(
+    project: Project, sk: Api, wrong: dict[str, Any], path: str
+) -> None:
+    dataset = drafted(project, asking("a", "Q?"), asking("b", "Q?"))
+    wish = {"kind": "duplicates", "finding": only(dataset, "duplicates").fingerprint, "verb": "keep", **wrong}
+    code, error = sk.post("/api/v1/datasets/golden/hygiene", wish)
+    assert (code, error["error"]["details"][0]["path"]) == (422, path)
+    assert keys(dataset) == ["a", "b"]
+    assert sk.get("/api/v1/datasets/golden/hygiene?kind=x")[1]["error"]["details"][0]["path"] == "/kind"
+
+
+def test_programs_see_how_a_dataset_covers_production(project: Project, sk: Api) -> None:
+    assert sk.get("/api/v1/datasets/none/coverage")[0] == 404
+    golden.interaction(project, feature="billing")
+    drafted(project, asking("a", "Q?", metadata={"feature": "cards"}))
+    code, told = sk.get("/api/v1/datasets/golden/coverage")
+    billing = next(one for one in told["segments"] if one["segment"] == "feature")
+    assert (code, billing["value"], billing["production"], billing["missing"]) == (200, "billing", 1.0, True)
