@@ -44,6 +44,11 @@ class Wire:
             raise CannotRun(f"The target's address or key cannot be used: {error}") from None
         self._retries, self._backoff, self._timeout = retries, backoff, timeout
 
+    def told(self) -> dict[str, Any]:
+        """Where it is, as a run may keep it: names, passwords and queries, in which keys stand, are left out."""
+        plain = httpx.URL(self.url).copy_with(username=None, password=None, query=None, fragment=None)
+        return {"host": self.host, "url": str(plain)}
+
     def ask(self, body: Any, read: Read, *, method: str = "POST") -> Answer:
         """The answer to one request. Raises CannotRun where the address, the model or the key is refused."""
         failure = ""
@@ -103,7 +108,7 @@ class OpenAITarget:
         )  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "openai", "host": self._wire.host, "model": self.model, "parameters": self.parameters}
+        return {**self._wire.told(), "kind": "openai", "model": self.model, "parameters": self.parameters}
 
     def identity(self) -> dict[str, Any]:
         """What its answers depend on: two servers of one host are two targets."""
@@ -138,7 +143,7 @@ class AnthropicTarget:
         )  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "anthropic", "host": self._wire.host, "model": self.model, "parameters": self.parameters}
+        return {**self._wire.told(), "kind": "anthropic", "model": self.model, "parameters": self.parameters}
 
     def identity(self) -> dict[str, Any]:
         """What its answers depend on: two servers of one host are two targets."""

@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from evals import queries, run_pages, runs
+from evals import queries, run_again, run_pages, runs
 from evals.models import Dataset, Run
 from projects import moments
 from projects.access import ProjectRequest, Right, may, project_view
@@ -28,7 +28,7 @@ def run_list(request: ProjectRequest) -> HttpResponse:
         "before": before,
         "next_before": next_before,
         "dataset": Dataset.objects.filter(project=request.project, versions__frozen_at__isnull=False).first(),
-        "hub": request.build_absolute_uri("/").rstrip("/"),
+        "hub": hub_of(request),
     }
     return render(request, "evals/run_list.html", context)
 
@@ -53,9 +53,15 @@ def run_detail(request: ProjectRequest, pk: uuid.UUID) -> HttpResponse:
         "rates": queries.pass_rates(run), "flips_told": queries.flips_told(run), "category": asked.get("category", ""),
         "categories": run_pages.category_rows(run), "progress": run_pages.progress(run) if running else None,
         "change": run_pages.change_of(run), "taken": run_pages.taken(run), "forms": run_pages.REPORTS,
+        "again": run_again.again(run), "hub": hub_of(request),
         "can_override": _can_override(request, run), "others": [] if running else run_pages.comparable(run),
     }  # fmt: skip
     return render(request, "evals/run_detail.html", context)
+
+
+def hub_of(request: ProjectRequest) -> str:
+    """Where the clients of this browser's user reach the hub."""
+    return request.build_absolute_uri("/").rstrip("/")
 
 
 def _can_override(request: ProjectRequest, run: Run) -> bool:

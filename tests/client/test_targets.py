@@ -75,6 +75,8 @@ def test_anthropic_is_asked_in_its_own_words() -> None:
         "messages": [{"role": "user", "content": "Fee?"}],
     }  # fmt: skip
     assert "sk-ant" not in json.dumps(target.describe())
+    elsewhere = OpenAITarget("m", base_url="http://me:pass@10.0.0.8/v1?key=s3cret")
+    assert elsewhere.describe()["url"] == "http://10.0.0.8/v1"
 
 
 def test_anthropic_is_told_of_functions_and_of_nothing_that_is_null() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +15,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from reviewhub_client import cli
 
-from evals import comparison, gate, runs
+from evals import comparison, gate, run_again, runs
 from evals.models import Run
 from projects.models import Project, User
 from tests.evals import golden
@@ -226,3 +229,56 @@ def test_a_run_says_by_how_much_it_differs_and_what_it_took(project: Project, br
     after.results.update(cost_usd="0.25")
     assert ", $5.00" in page(lead, "run-detail", after.pk)
     assert "points, interval" not in page(lead, "run-detail", before.pk)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ({"kind": "openai", "host": "api.openai.com", "url": "https://api.openai.com/v1/chat/completions",
+          "model": "gpt-4o", "parameters": {"temperature": 0, "stop": ["A B"]}},
+         ["--target openai:gpt-4o", "--param temperature=0", """--param 'stop=["A B"]'"""]),
+        ({"kind": "openai", "host": "10.0.0.8", "url": "http://10.0.0.8/v1/chat/completions", "model": "m"},
+         ["--target http://10.0.0.8/v1/chat/completions", "--model m"]),
+        ({"kind": "anthropic", "host": "10.0.0.8", "url": "http://10.0.0.8/v1/messages", "model": "m"},
+         ["ANTHROPIC_BASE_URL=http://10.0.0.8", "--target anthropic:m"]),
+        ({"kind": "python", "name": "my_app.chat:reply"}, ["--target python:my_app.chat:reply"]),
+        ({"kind": "file", "name": "$(rm -rf) answers.jsonl"}, ["--target '$(rm -rf) answers.jsonl'"]),
+        ({}, ["--target TARGET"]),
+    ],
+)  # fmt: skip
+def test_the_page_gives_the_command_that_makes_the_run_again(
+    project: Project, browser_of: Browser, target: dict[str, Any], said: list[str]
+) -> None:
+    version = frozen(project)
+    rules = gate.Rules(min_pass_rate=0.9, category_floors={"made up": 0.5})
+    run, _ = runs.start_run(
+        project, version=version, candidate=f"it's {HOSTILE}", target=target, rules=rules, repeats=2, flaky_repeats=3,
+        wanted=[{"type": "expected", "judge": "openai:gpt-4o"}],
+    )  # fmt: skip
+    told = html.unescape(page(browser_of("viewer"), "run-detail", run.pk))
+    usual = [
+        f"reviewhub eval golden@{version.number}", f"--candidate 'it'\"'\"'s {HOSTILE}'", "--baseline none",
+        "--repeats 2", "--flaky-repeats 3", "--judge openai:gpt-4o",
+        "--min-pass-rate 0.9", "--min-category 'made up=0.5'",
+        f"--resume {run.pk}",
+    ]  # fmt: skip
+    assert [words for words in [*said, *usual] if words not in told] == []
+    # The shell reads it as the command line does: every option is one that the command has, with its value whole.
+    again = run_again.again(run).command
+    words = shlex.split(again.replace("\\\n", " "))
+    read = cli.parser().parse_args(words[words.index("eval") + 1 :])
+    assert (read.candidate, read.repeats, read.min_category) == (f"it's {HOSTILE}", 2, ["made up=0.5"])
+
+
+def test_checks_of_ones_own_and_a_run_by_pytest_are_told_too(project: Project, browser_of: Browser) -> None:
+    run, _ = runs.start_run(
+        project, version=frozen(project), candidate="mine", target={"kind": "pytest"}, rules=gate.Rules(margin=0.1),
+        wanted=[{"type": "contains", "text": "cents"}],
+    )  # fmt: skip
+    runs.abandon_run(run, actor=None)
+    run.refresh_from_db()
+    told = html.unescape(page(browser_of("viewer"), "run-detail", run.pk))
+    for words in ("Run again", "pytest --golden golden@1", "--golden-candidate mine", "--golden-checks checks.json",
+                  """--golden-rules '{"margin": 0.1}'""", '"text": "cents"'):  # fmt: skip
+        assert words in told
+    assert "--golden-resume" not in told
