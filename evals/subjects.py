@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from math import log
@@ -21,6 +22,7 @@ FIELDS = (
 MAX_EARLIER = 20_000  # characters of what the user said before
 RECENT = 1000  # answers of a project whose lengths are looked at
 ENOUGH = 100  # of a feature, to say what is usual
+KEPT_SECONDS = 60.0
 # Where a request says how many tokens its answer may have, and an answer that it was cut.
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens", "num_predict")
 _REASONS = ("finish_reason", "stop_reason", "finish_reasons")
@@ -30,16 +32,40 @@ _CUT = {"length", "max_tokens", "max_output_tokens", "model_length"}
 Lengths = dict[tuple[int, str], Usual]
 
 
+_known: dict[int, tuple[float, Lengths]] = {}
+
+
+def forget() -> None:
+    """Empties what this process remembers of lengths (tests)."""
+    _known.clear()
+
+
 def usual_lengths(project_ids: Collection[int]) -> Lengths:
-    """How long the newest answers of each feature are, where there are enough; one query for each project."""
-    found: dict[tuple[int, str], list[int]] = defaultdict(list)
+    """How long the newest answers of each feature are, where there are enough.
+
+    One query for each project, at most once in KEPT_SECONDS: it reads a thousand answers, and the worker asks for
+    every few that come in. What is usual does not change in a minute.
+    """
+    now = time.monotonic()
+    found: Lengths = {}
     for project_id in project_ids:
-        answered = Interaction.objects.filter(project=project_id, status=Interaction.Status.OK)
-        rows = answered.annotate(length=Length("output")).order_by("-happened_at", "-id")
-        for feature, length in rows.values_list("feature", "length")[:RECENT]:
-            if length:
-                found[project_id, feature].append(length)
-    return {key: _usual(lengths) for key, lengths in found.items() if len(lengths) >= ENOUGH}
+        known = _known.get(project_id)
+        if known is None or now - known[0] >= KEPT_SECONDS:
+            known = now, _lengths_of(project_id)
+            if known[1]:  # a project that has just begun soon has enough
+                _known[project_id] = known
+        found |= known[1]
+    return found
+
+
+def _lengths_of(project_id: int) -> Lengths:
+    found: dict[str, list[int]] = defaultdict(list)
+    answered = Interaction.objects.filter(project=project_id, status=Interaction.Status.OK)
+    rows = answered.annotate(length=Length("output")).order_by("-happened_at", "-id")
+    for feature, length in rows.values_list("feature", "length")[:RECENT]:
+        if length:
+            found[feature].append(length)
+    return {(project_id, name): _usual(lengths) for name, lengths in found.items() if len(lengths) >= ENOUGH}
 
 
 def _usual(lengths: list[int]) -> Usual:

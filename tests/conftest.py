@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from evals import subjects
 from projects import keys
 from projects.models import Membership, Project, Role, User
 from tests.factories import ProjectFactory, UserFactory
@@ -26,10 +27,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_key_cache() -> Iterator[None]:
+def _nothing_remembered() -> Iterator[None]:
     keys.forget()
+    subjects.forget()
     yield
     keys.forget()
+    subjects.forget()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from annotations.marks import marked_text
 from annotations.models import Task, TriageRule
-from evals import tasks
+from evals import subjects, tasks
 from evals.models import DetectorSetting
 from evals.subjects import ENOUGH
 from feedback.models import Interaction, Score
@@ -103,6 +104,22 @@ def test_a_language_or_a_length_informs_and_opens_no_task(project: Project) -> N
     DetectorSetting.objects.create(project=project, detector="length", threshold=0.5)
     send(project, {"id": "i-3", "output": long})
     assert [task.interaction.external_id for task in routed(project)] == ["i-3"]
+
+
+def test_what_lengths_are_usual_is_looked_up_once_a_minute(
+    project: Project, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    with django_assert_num_queries(2):
+        assert subjects.usual_lengths([project.pk]) == subjects.usual_lengths([project.pk]) == {}  # too few: again
+    send(project, *({"id": f"u-{number}", "output": "Students pay nothing."} for number in range(ENOUGH)))
+    subjects.forget()
+    with django_assert_num_queries(1):
+        known = subjects.usual_lengths([project.pk])
+        assert known == subjects.usual_lengths([project.pk]) != {}
+    later = time.monotonic() + subjects.KEPT_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    with django_assert_num_queries(1):
+        assert subjects.usual_lengths([project.pk]) == known
 
 
 @pytest.mark.parametrize(
