@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from evals import backfills, judge_reports, judges, judging, openapi_judges
+from evals import backfills, batches, judge_reports, judges, judging, openapi_judges
 from evals.api_judge_making import MakingJudges
 from evals.judge_forms import MAX_BACKFILL
-from evals.models import Judge, JudgeJob
+from evals.models import Judge, JudgeBatch, JudgeJob
 from feedback import bodies
 from projects.access import Right
 from projects.auth import allow
@@ -118,14 +118,56 @@ class Backfill(APIView):
         limit = body.get("limit")
         if type(limit) is not int or not 1 <= limit <= MAX_BACKFILL:
             raise invalid("/limit", f"A whole number from 1 to {MAX_BACKFILL:,}.")
-        if not isinstance(body.get("preview", False), bool):
-            raise invalid("/preview", "true or false.")
+        for name in ("preview", "batch"):
+            if not isinstance(body.get(name, False), bool):
+                raise invalid(f"/{name}", "true or false.")
         shown = _judge(caller.project, judge, body.get("version"))
         if not body.get("preview"):
-            return Response({"started": judges.start_backfill(shown, limit=limit, actor=caller.user)}, status=201)
+            return Response({"started": _start(shown, limit, caller, batch=body.get("batch", False))}, status=201)
         found = backfills.preview(shown, limit)
         return Response({
             "count": found.count, "input_tokens": found.input_tokens, "output_tokens": found.output_tokens,
             "likely_usd": found.likely_usd, "most_usd": found.most_usd, "left_usd": found.left_usd,
+            "batch_offered": found.batch_offered, "batch_likely_usd": found.batch_likely_usd,
+            "batch_most_usd": found.batch_most_usd,
             "needs": judging.missing_key(shown) or None,
         })  # fmt: skip
+
+
+def _start(judge: Judge, limit: int, caller: Caller, *, batch: bool) -> int:
+    try:
+        return judges.start_backfill(judge, limit=limit, actor=caller.user, batch=batch)
+    except batches.NotOffered:
+        raise invalid("/batch", "This provider takes no batches at half the price.") from None
+
+
+def batch_body(batch: JudgeBatch) -> dict[str, Any]:
+    """A batch as the API tells it."""
+    return {
+        "id": batch.pk, "state": batch.state, "provider_batch": batch.name or None, "items": batch.items,
+        "answered": batch.done // batches.orders(batch.judge), "created_at": batch.created_at,
+        "sent_at": batch.sent_at, "cancelled_at": batch.cancelled_at, "ended_at": batch.ended_at,
+        "error": batch.error or None,
+    }  # fmt: skip
+
+
+class Batches(APIView):
+    permission_classes = [READERS]
+
+    @extend_schema(operation_id="judge_batch_list", **openapi_judges.BATCHES)
+    def get(self, request: Request, judge: str) -> Response:
+        """List the newest 100 batches of a judge's version."""
+        shown = _judge(_caller(request).project, judge, request.query_params.get("version"))
+        found = batches.listed(shown, limit=PAGE)
+        return Response({"version": shown.version, "results": [batch_body(one) for one in found]})
+
+
+class CancelBatches(APIView):
+    permission_classes = [BUILDERS]
+
+    @extend_schema(operation_id="judge_batches_cancel", **openapi_judges.CANCEL)
+    def post(self, request: Request, judge: str) -> Response:
+        """Stop all batches of a judge's version; what they have not judged goes to its dead list."""
+        body, caller = _body(request), _caller(request)
+        shown = _judge(caller.project, judge, body.get("version"))
+        return Response({"items": judges.cancel_batches(shown, actor=caller.user)})

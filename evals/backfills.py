@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from django.db.models import Avg, Count, Min, Q
 
-from evals import judging, spending
+from evals import batches, judging, spending
 from evals.models import Judge, JudgeCall, JudgeJob
 
 # Characters of ordinary text for one token, and tokens of a reply before this version has given any.
@@ -27,7 +27,8 @@ def reply_tokens(judge: Judge) -> int:
 class Preview:
     """What a backfill of the newest ``count`` items comes to. Amounts in US dollars are None without a price.
 
-    ``likely`` is an estimate from the lengths of the texts; ``most`` is what can be reserved for it in all.
+    ``likely`` is an estimate from the lengths of the texts; ``most`` is what can be reserved for it in all. Those in a
+    batch are None too where the provider takes none.
     """
 
     count: int
@@ -36,6 +37,9 @@ class Preview:
     likely_usd: Decimal | None
     most_usd: Decimal | None
     left_usd: Decimal | None
+    batch_offered: bool = False
+    batch_likely_usd: Decimal | None = None
+    batch_most_usd: Decimal | None = None
 
     @property
     def fits(self) -> bool:
@@ -54,13 +58,21 @@ def preview(judge: Judge, limit: int) -> Preview:
     reply = round(told["mean"] or reply_tokens(judge))
     scale = count / len(prompts) if prompts else 0.0
     reads = round(sum(one.characters for one in prompts) / CHARACTERS_PER_TOKEN * scale)
-    most = [spending.most_of(judge, one) for one in prompts]
     caps = [cap.left_usd for cap in spending.caps(judge)]
+    offered = batches.offered(judge)
+
+    def likely(*, batched: bool) -> Decimal | None:
+        return spending.cost_usd(judge, reads, reply * count, batched=batched) if count else Decimal(0)
+
+    def most(*, batched: bool) -> Decimal | None:
+        each = [spending.most_of(judge, one, batched=batched) for one in prompts]
+        return None if None in each else sum((one or Decimal(0) for one in each), Decimal(0)) * Decimal(str(scale))
+
     return Preview(
-        count=count, input_tokens=reads, output_tokens=reply * count,
-        likely_usd=spending.cost_usd(judge, reads, reply * count) if count else Decimal(0),
-        most_usd=None if None in most else sum((one or Decimal(0) for one in most), Decimal(0)) * Decimal(str(scale)),
-        left_usd=min(caps) if caps else None,
+        count=count, input_tokens=reads, output_tokens=reply * count, likely_usd=likely(batched=False),
+        most_usd=most(batched=False), left_usd=min(caps) if caps else None, batch_offered=offered,
+        batch_likely_usd=likely(batched=True) if offered else None,
+        batch_most_usd=most(batched=True) if offered else None,
     )  # fmt: skip
 
 

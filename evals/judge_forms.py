@@ -95,6 +95,7 @@ class RateForm(forms.Form):
 
 class BackfillForm(forms.Form):
     limit = forms.IntegerField(min_value=1, max_value=MAX_BACKFILL)
+    batch = forms.BooleanField(required=False)
 
 
 class MoneyField(forms.DecimalField):

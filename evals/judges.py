@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
 
-from evals import calibration, few_shot, judging
+from evals import batches, calibration, few_shot, judging
 from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeBudget, JudgeJob
 from feedback.models import Interaction
 from projects import audit
@@ -111,11 +111,23 @@ def switch(judge: Judge, *, enabled: bool, actor: User | None) -> None:
     audit.record(judge.project, actor, "judge.switched_on" if enabled else "judge.switched_off", str(judge))
 
 
-def start_backfill(judge: Judge, *, limit: int, actor: User | None) -> int:
-    """Enqueues up to ``limit`` interactions that the judge has not seen. Returns how many."""
+def start_backfill(judge: Judge, *, limit: int, actor: User | None, batch: bool = False) -> int:
+    """Enqueues the newest interactions that the judge has not seen, ``limit`` at most. Returns how many.
+
+    With ``batch`` they are handed to the provider in batches, for half the price and within a day. Raises
+    batches.NotOffered.
+    """
     with transaction.atomic():
-        count = judging.backfill(judge, limit=limit)
-        audit.record(judge.project, actor, "judge.backfilled", str(judge), items=count)
+        count = batches.start(judge, limit=limit) if batch else judging.backfill(judge, limit=limit)
+        audit.record(judge.project, actor, "judge.backfilled", str(judge), items=count, batch=batch)
+    return count
+
+
+def cancel_batches(judge: Judge, *, actor: User | None) -> int:
+    """Stops all batches of a version; what they have not judged goes to the dead list. Returns how many items."""
+    with transaction.atomic():
+        count = batches.cancel(judge)
+        audit.record(judge.project, actor, "judge.batches_cancelled", str(judge), items=count)
     return count
 
 

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -27,7 +27,7 @@ from annotations.models import Label
 from evals import judge_variables, llm, spending, throttle
 from evals.judge_prompts import MAX_REASONING, InvalidVerdict, Prompt, Verdict, build, read_preference, read_verdict
 from evals.llm import Access, ProviderBusy, ProviderError, Reply, UnusableReply
-from evals.models import Judge, JudgeCall, JudgeJob, Replay
+from evals.models import Judge, JudgeBatch, JudgeCall, JudgeJob, Replay
 from evals.spending import Bill
 from feedback.models import Interaction, Score, text_of
 from feedback.services import record_score
@@ -82,6 +82,13 @@ class Outcome:
 # ── Keys ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def address_of(judge: Judge) -> str:
+    """Where the judge's provider is reached: its connection's address, or the installation's."""
+    if judge.connection is not None:
+        return judge.connection.base_url
+    return str(getattr(settings, f"{judge.provider.upper()}_BASE_URL"))
+
+
 def access_of(judge: Judge | Replay) -> Access:
     """Address and key for a judge or a replay: its connection's, or those of the environment. Raises NeedsKey."""
     if judge.connection is not None:
@@ -109,15 +116,20 @@ def missing_key(judge: Judge | Replay) -> str:
 # ── Enqueueing ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def enqueue(pairs: list[tuple[Judge, Interaction]], purpose: str) -> int:
-    """Jobs for these pairs; those that exist already are left alone. Returns how many are new; rings after commit."""
+def enqueue(pairs: list[tuple[Judge, Interaction]], purpose: str, *, batch: JudgeBatch | None = None) -> int:
+    """Jobs for these pairs, in the hands of ``batch``; those that exist already are left alone.
+
+    Returns how many are new; rings after commit.
+    """
     with transaction.atomic():
         before = JudgeJob.objects.filter(
             judge__in={judge.pk for judge, _ in pairs}, interaction__in={item.pk for _, item in pairs}, purpose=purpose
         ).count()
         JudgeJob.objects.bulk_create(
             [
-                JudgeJob(project_id=judge.project_id, judge=judge, interaction=interaction, purpose=purpose)
+                JudgeJob(
+                    project_id=judge.project_id, judge=judge, interaction=interaction, purpose=purpose, batch=batch
+                )
                 for judge, interaction in pairs
             ],
             ignore_conflicts=True,
@@ -126,7 +138,7 @@ def enqueue(pairs: list[tuple[Judge, Interaction]], purpose: str) -> int:
         after = JudgeJob.objects.filter(
             judge__in={judge.pk for judge, _ in pairs}, interaction__in={item.pk for _, item in pairs}, purpose=purpose
         ).count()
-        doorbell.ring("evals.judge")
+        doorbell.ring("evals.judge" if batch is None else "evals.batch")
     return after - before
 
 
@@ -222,7 +234,7 @@ def _store(done: Sequence[Done]) -> None:
 
 
 def _waiting() -> QuerySet[JudgeJob]:
-    return JudgeJob.objects.filter(finished_at__isnull=True, not_before__lte=Now())
+    return JudgeJob.objects.filter(finished_at__isnull=True, batch__isnull=True, not_before__lte=Now())
 
 
 def _claim(concurrency: int, running: Counter[int]) -> list[tuple[JudgeJob, Access, Prompt]]:
@@ -252,7 +264,7 @@ def places_of_one(concurrency: int = CONCURRENCY) -> int:
 def _claim_of(judge: Judge, most: int) -> list[tuple[JudgeJob, Prompt]]:
     """Leases jobs of one judge and reserves what they may cost, in one transaction; those over a cap are left alone.
 
-    Rows are locked in one order everywhere: the provider's, jobs, calls, what is spent.
+    Rows are locked in one order everywhere: the provider's, a batch's, jobs, calls, what is spent.
     """
     with transaction.atomic():
         room = throttle.room(judge, most)
@@ -267,7 +279,7 @@ def _claim_of(judge: Judge, most: int) -> list[tuple[JudgeJob, Prompt]]:
             job.judge, job.interaction = judge, items[job.interaction_id]
             prompt = prompt_for(judge, job.interaction, labels.get(job.interaction_id))
             if prompt.missing:
-                _end_without(job, prompt.missing)
+                end_without(job, prompt.missing)
             else:
                 attempts.append((job, prompt))
         fits = spending.reserve(judge, attempts) if attempts else 0
@@ -277,12 +289,13 @@ def _claim_of(judge: Judge, most: int) -> list[tuple[JudgeJob, Prompt]]:
     return attempts[:fits]
 
 
-def _end_without(job: JudgeJob, missing: Iterable[str]) -> None:
+def end_without(job: JudgeJob, missing: Iterable[str]) -> None:
     """Ends a job that cannot be asked: its label lost what the rubric needs after the job was made."""
     names = " and ".join(f"{{{{{name}}}}}" for name in missing)
     _ours(job).update(
-        finished_at=Now(), leased_until=None, error=f"No {names}: the settled label of this interaction has none."
-    )
+        finished_at=Now(), leased_until=None, batch=None,
+        error=f"No {names}: the settled label of this interaction has none.",
+    )  # fmt: skip
 
 
 def prompt_for(judge: Judge, interaction: Interaction, label: Label | None = None) -> Prompt:
@@ -326,10 +339,10 @@ def ask(access: Access, model: str, prompt: Prompt) -> Outcome:
     if deadline - time.monotonic() <= 1:
         late = "The provider took too long for both orders."
         return replace(first, verdict=None, error=late, again=True)
-    return _joined(first, _ask(access, model, prompt.swapped, deadline))
+    return joined(first, _ask(access, model, prompt.swapped, deadline))
 
 
-def _joined(one: Outcome, other: Outcome) -> Outcome:
+def joined(one: Outcome, other: Outcome) -> Outcome:
     """A comparison asked in both orders: the same answer preferred twice is a preference, all else is a tie.
 
     L. Zheng et al., "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena", NeurIPS 2023, arXiv:2306.05685, 3.4.
@@ -375,9 +388,14 @@ def _ask(access: Access, model: str, prompt: Prompt, deadline: float) -> Outcome
 
 
 def _ask_once(access: Access, model: str, prompt: Prompt, timeout: float) -> Outcome:
+    return outcome_of(lambda: llm.complete(access, model, prompt, timeout=timeout), compares=prompt.compares)
+
+
+def outcome_of(reply_of: Callable[[], Reply], *, compares: bool) -> Outcome:
+    """What one request came to; ``reply_of`` gives the reply or raises what ``llm.complete`` raises."""
     try:
-        reply = llm.complete(access, model, prompt, timeout=timeout)
-        verdict = _verdict(reply, prompt)
+        reply = reply_of()
+        verdict = _verdict(reply, compares)
     except UnusableReply as bad:
         told = bad.reply.input_tokens is not None or bad.reply.output_tokens is not None
         return Outcome(
@@ -395,10 +413,10 @@ def _ask_once(access: Access, model: str, prompt: Prompt, timeout: float) -> Out
     return Outcome(verdict, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens, unknown=unknown)
 
 
-def _verdict(reply: Reply, prompt: Prompt) -> Verdict:
+def _verdict(reply: Reply, compares: bool) -> Verdict:
     """A verdict; of a comparison 1 for the first, 0 for the second and 0.5 for a tie."""
     try:
-        if not prompt.compares:
+        if not compares:
             return read_verdict(reply.text)
         preference = read_preference(reply.text)
         return Verdict(preference.reasoning, {"first": 1.0, "tie": 0.5, "second": 0.0}[preference.preferred])
@@ -422,7 +440,14 @@ def settle(job: JudgeJob, outcome: Outcome, *, cut: dict[str, dict[str, int]] | 
 
 
 def settle_all(done: Sequence[Done]) -> int:
-    """Stores what calls of one judge came to, with what was cut of each; returns how many jobs were still ours.
+    """Stores what calls of one judge came to, and how its provider is. See ``finish_all``."""
+    with transaction.atomic():
+        _tell_throttle(done)
+        return finish_all(done)
+
+
+def finish_all(done: Sequence[Done]) -> int:
+    """Stores what requests of one judge came to, with what was cut of each; returns how many jobs were still ours.
 
     All in one transaction, so that what they share is asked and written once. A verdict becomes its job's one score,
     in the transaction that finishes the job. A passing fault puts the job back until later; the last attempt, or a
@@ -430,7 +455,6 @@ def settle_all(done: Sequence[Done]) -> int:
     """
     judge = done[0][0].judge
     with transaction.atomic():
-        _tell_throttle(done)
         unfinished = JudgeJob.objects.filter(pk__in=[job.pk for job, _, _ in done], finished_at__isnull=True)
         held = set(unfinished.select_for_update(of=("self",)).order_by("pk").values_list("pk", "fence"))
         spending.settle_all(judge, [(job, outcome.bill) for job, outcome, _ in done])
@@ -439,12 +463,13 @@ def settle_all(done: Sequence[Done]) -> int:
         for job, outcome, cut in ours:
             if outcome.verdict is None and outcome.again and job.attempts < MAX_ATTEMPTS:
                 delay = delay_of(job.attempts, outcome.retry_after)
-                _ours(job).update(leased_until=None, not_before=Now() + timedelta(seconds=delay))
+                _ours(job).update(leased_until=None, batch=None, not_before=Now() + timedelta(seconds=delay))
                 continue
             score = _score(job, outcome.verdict, {"cut": cut, **outcome.detail}) if outcome.verdict else None
             _ours(job).update(
-                finished_at=Now(), leased_until=None, score=score, error=outcome.error[:300], **spent.get(job.pk, {})
-            )
+                finished_at=Now(), leased_until=None, batch=None, score=score, error=outcome.error[:300],
+                **spent.get(job.pk, {}),
+            )  # fmt: skip
     return len(ours)
 
 

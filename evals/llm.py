@@ -1,4 +1,5 @@
-"""Calls to model providers through their official clients. The only module that imports ``openai`` and ``anthropic``.
+"""Calls to model providers through their official clients. The only module that imports ``openai`` and ``anthropic``;
+``llm_batches`` speaks of batches through the clients that are made here.
 
 The clients give us the dialect: paths, headers, errors, the shape of a request. The wire is ours: requests
 leave through ``projects.outbound``, which checks the address and keeps a deadline on the wall clock (their own
@@ -13,6 +14,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,7 +26,9 @@ from projects import outbound, strictjson
 from projects.errors import ApiError
 
 if TYPE_CHECKING:
+    import anthropic
     import httpx2
+    import openai
 
 DEADLINE_SECONDS = 60.0
 MAX_REPLY_TOKENS = 2048
@@ -106,54 +111,67 @@ def complete(access: Access, model: str, prompt: Prompt, *, timeout: float = DEA
     ``timeout`` is the whole time in seconds. Touches no database; call it outside any transaction. Raises
     ProviderBusy, ProviderFailed, ProviderRefused, UnusableReply.
     """
-    ask = _ask_anthropic if access.provider == "anthropic" else _ask_openai
-    return ask(access, model, prompt, timeout)
+    body = request(access, model, prompt)
+    if access.provider == "anthropic":
+        with anthropic_client(access, timeout) as claude:
+            said = claude.messages.with_raw_response.create(**body).http_response.content
+        return read_message(json_of(said))
+    with openai_client(access, timeout) as gpt:
+        said = gpt.chat.completions.with_raw_response.create(**body).http_response.content
+    return read_chat(json_of(said))
 
 
-def _ask_openai(access: Access, model: str, prompt: Prompt, timeout: float) -> Reply:
+def request(access: Access, model: str, prompt: Prompt) -> dict[str, Any]:
+    """The body that asks for a verdict in the provider's dialect: sent alone, or as one of a batch."""
+    if access.provider == "anthropic":
+        return {
+            "model": model, "system": prompt.system, "messages": [{"role": "user", "content": prompt.user}],
+            "max_tokens": MAX_REPLY_TOKENS,
+            # A forced tool call is the structured output that every model and compatible server has.
+            "tools": [{"name": "verdict", "description": "Hands in the verdict", "input_schema": prompt.schema}],
+            "tool_choice": {"type": "tool", "name": "verdict"},
+        }  # fmt: skip
+    return {
+        "model": model,
+        "messages": [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],
+        "response_format": {
+            "type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": prompt.schema},
+        },
+        "max_completion_tokens": MAX_REPLY_TOKENS,
+        **({} if _FIXED_TEMPERATURE.search(model) else {"temperature": 0}),
+    }  # fmt: skip
+
+
+@contextmanager
+def openai_client(
+    access: Access, timeout: float, *, max_bytes: int = outbound.MAX_BYTES
+) -> Iterator[openai.OpenAI]:  # fmt: skip
+    """OpenAI's client for one exchange or a few of ``timeout`` seconds each; its errors become ours."""
     with _importing:
         import openai
-    options: dict[str, Any] = {} if _FIXED_TEMPERATURE.search(model) else {"temperature": 0}
-    with _http(access, timeout) as http:
-        client = openai.OpenAI(api_key=access.key or "none", base_url=access.base_url, max_retries=0, http_client=http)
+    with _http(access, timeout, max_bytes) as http:
         try:
-            answer = client.chat.completions.with_raw_response.create(
-                model=model,
-                messages=[{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],
-                response_format={
-                    "type": "json_schema",
-                    "json_schema": {"name": "verdict", "strict": True, "schema": prompt.schema},
-                },
-                max_completion_tokens=MAX_REPLY_TOKENS,
-                **options,
-            )
-            body = answer.http_response.content
+            yield openai.OpenAI(
+                api_key=access.key or "none", base_url=access.base_url, max_retries=0, http_client=http
+            )  # fmt: skip
         except (openai.OpenAIError, outbound.OutboundRefused, outbound.OutboundFailed) as error:
             raise _explained(error) from None
-    return _read_chat(_json(body))
 
 
-def _ask_anthropic(access: Access, model: str, prompt: Prompt, timeout: float) -> Reply:
+@contextmanager
+def anthropic_client(
+    access: Access, timeout: float, *, max_bytes: int = outbound.MAX_BYTES
+) -> Iterator[anthropic.Anthropic]:  # fmt: skip
+    """Anthropic's client, see ``openai_client``."""
     with _importing:
         import anthropic
-    with _http(access, timeout) as http:
-        client = anthropic.Anthropic(
-            api_key=access.key or "none", base_url=access.base_url, max_retries=0, http_client=http
-        )
+    with _http(access, timeout, max_bytes) as http:
         try:
-            answer = client.messages.with_raw_response.create(
-                model=model,
-                system=prompt.system,
-                messages=[{"role": "user", "content": prompt.user}],
-                max_tokens=MAX_REPLY_TOKENS,
-                # A forced tool call is the structured output that every model and compatible server has.
-                tools=[{"name": "verdict", "description": "Hands in the verdict", "input_schema": prompt.schema}],
-                tool_choice={"type": "tool", "name": "verdict"},
-            )
-            body = answer.http_response.content
+            yield anthropic.Anthropic(
+                api_key=access.key or "none", base_url=access.base_url, max_retries=0, http_client=http
+            )  # fmt: skip
         except (anthropic.AnthropicError, outbound.OutboundRefused, outbound.OutboundFailed) as error:
             raise _explained(error) from None
-    return _read_message(_json(body))
 
 
 def load() -> None:
@@ -173,26 +191,15 @@ def converse(access: Access, body: dict[str, Any], *, timeout: float = DEADLINE_
     known = {name: body[name] for name in ("model", "messages")}
     apart = {*known, "max_tokens"} if access.provider == "anthropic" else known
     rest = {name: value for name, value in body.items() if name not in apart}
-    with _importing:
-        import anthropic
-        import openai
-    with _http(access, timeout) as http:
-        options: dict[str, Any] = {"api_key": access.key or "none", "base_url": access.base_url, "max_retries": 0}
-        try:
-            if access.provider == "anthropic":
-                claude = anthropic.Anthropic(**options, http_client=http).messages.with_raw_response
-                said = claude.create(**known, max_tokens=body["max_tokens"], extra_body=rest).http_response.content
-            else:
-                chat = openai.OpenAI(**options, http_client=http).chat.completions.with_raw_response
-                said = chat.create(**known, extra_body=rest).http_response.content
-        except (
-            openai.OpenAIError,
-            anthropic.AnthropicError,
-            outbound.OutboundRefused,
-            outbound.OutboundFailed,
-        ) as error:
-            raise _explained(error) from None
-    return _said_message(_json(said)) if access.provider == "anthropic" else _said_chat(_json(said))
+    if access.provider == "anthropic":
+        with anthropic_client(access, timeout) as claude:
+            said = claude.messages.with_raw_response.create(
+                **known, max_tokens=body["max_tokens"], extra_body=rest
+            ).http_response.content  # fmt: skip
+        return _said_message(json_of(said))
+    with openai_client(access, timeout) as gpt:
+        said = gpt.chat.completions.with_raw_response.create(**known, extra_body=rest).http_response.content
+    return _said_chat(json_of(said))
 
 
 def _said_chat(body: dict[str, Any]) -> Reply:
@@ -230,21 +237,27 @@ def _calls(calls: Any) -> str:
     return json.dumps(calls, ensure_ascii=False, sort_keys=True) if isinstance(calls, list) and calls else ""
 
 
-def _http(access: Access, timeout: float) -> httpx2.Client:
-    """An ``httpx2.Client`` whose only way out is the guarded one."""
+def _http(access: Access, timeout: float, max_bytes: int) -> httpx2.Client:
+    """An ``httpx2.Client`` whose only way out is the guarded one, and whose key goes to its own address alone."""
     with _importing:
         import httpx2
 
+    home = httpx2.URL(access.base_url)
+
     class Guarded(httpx2.BaseTransport):
         def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            # The results of a batch are fetched from an address that the provider names.
+            if (request.url.scheme, request.url.netloc) != (home.scheme, home.netloc):
+                raise outbound.OutboundRefused("The provider named an address that is not its own.")
             headers = {name: value for name, value in request.headers.items() if name.lower() in _SENT_HEADERS}
             if access.provider == "anthropic":
                 headers["x-api-key"] = access.key or "none"
             else:
                 headers["authorization"] = f"Bearer {access.key or 'none'}"
             answer = outbound.exchange(
-                request.method, str(request.url), headers=headers, body=request.read(), timeout=timeout
-            )
+                request.method, str(request.url), headers=headers, body=request.read(), timeout=timeout,
+                max_bytes=max_bytes,
+            )  # fmt: skip
             return httpx2.Response(answer.status, headers=answer.headers, content=answer.body, request=request)
 
     return httpx2.Client(transport=Guarded(), trust_env=False, follow_redirects=False)
@@ -268,6 +281,11 @@ def _explained(error: Exception) -> ProviderError | UnusableReply:
         return ProviderFailed("The provider could not be reached.", free=False)
     if status == 429 or status == 529 or (status == 503 and "retry-after" in response.headers):
         return ProviderBusy("The provider is busy.", retry_after(response.headers.get("retry-after")))
+    return of_status(status)
+
+
+def of_status(status: int) -> ProviderError:
+    """Our error for an answer with this status that is no reply."""
     if status in (401, 403):
         return ProviderFailed(f"The provider refused the key ({status}).")
     if status >= 500 or status in (408, 409, 425):
@@ -292,7 +310,7 @@ def retry_after(value: str | None) -> float | None:
     return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def json_of(body: bytes) -> dict[str, Any]:
     try:
         value = strictjson.parse(body).value
     except ApiError:
@@ -303,7 +321,7 @@ def _json(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _read_chat(body: dict[str, Any]) -> Reply:
+def read_chat(body: dict[str, Any]) -> Reply:
     """The text of a chat completion."""
     usage = body.get("usage")
     spent = (_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
@@ -322,7 +340,7 @@ def _read_chat(body: dict[str, Any]) -> Reply:
     return reply
 
 
-def _read_message(body: dict[str, Any]) -> Reply:
+def read_message(body: dict[str, Any]) -> Reply:
     """The tool input of a message as JSON text; its text where a server does not know tools."""
     usage = body.get("usage")
     spent = (_count(usage, "input_tokens"), _count(usage, "output_tokens"))

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from annotations.models import Label
 from evals.models_curation import CurationSetting
-from evals.models_judging import CalibrationRead, JudgeBudget, JudgeCall, ProviderState, Spend, usd
+from evals.models_judging import CalibrationRead, JudgeBatch, JudgeBudget, JudgeCall, ProviderState, Spend, usd
 from evals.models_replay import Replay, ReplayAttempt
 from feedback.models import Interaction, Score
 from projects.leases import Leased
@@ -19,8 +19,8 @@ from projects.models import Project, ProviderConnection, User
 
 __all__ = [
     "CalibrationRead", "CurationSetting", "Dataset", "DatasetImport", "DatasetVersion", "DetectorSetting", "Example",
-    "HygieneStep", "Judge", "JudgeBudget", "JudgeCall", "JudgeJob", "ProviderState", "Replay", "ReplayAttempt",
-    "Result", "Run", "Spend",
+    "HygieneStep", "Judge", "JudgeBatch", "JudgeBudget", "JudgeCall", "JudgeJob", "ProviderState", "Replay",
+    "ReplayAttempt", "Result", "Run", "Spend",
 ]  # fmt: skip
 
 
@@ -103,6 +103,8 @@ class JudgeJob(Leased):
     judge = models.ForeignKey(Judge, on_delete=models.CASCADE, related_name="jobs")
     interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="judge_jobs")
     purpose = models.CharField(max_length=10, choices=Purpose, default=Purpose.LIVE)
+    # The batch that has it in hand, in place of a lease; NULL is judged by a call of its own.
+    batch = models.ForeignKey(JudgeBatch, null=True, on_delete=models.SET_NULL, related_name="jobs", db_index=False)
     created_at = models.DateTimeField(db_default=Now())
     not_before = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
@@ -119,10 +121,19 @@ class JudgeJob(Leased):
                 condition=Q(finished_at__isnull=False) | (Q(score__isnull=True) & Q(error="")),
                 name="judgejob_outcome_iff_finished",
             ),
+            models.CheckConstraint(
+                condition=Q(batch=None) | Q(finished_at=None, leased_until=None), name="judgejob_batched_is_open"
+            ),
         ]
         indexes = [
             # judging.work: what is to be judged next.
-            models.Index(fields=["not_before", "id"], name="judgejob_waiting", condition=Q(finished_at__isnull=True)),
+            models.Index(
+                fields=["not_before", "id"],
+                name="judgejob_waiting",
+                condition=Q(finished_at__isnull=True, batch__isnull=True),
+            ),
+            # batches: what one has in hand.
+            models.Index(fields=["batch"], name="judgejob_batched", condition=Q(batch__isnull=False)),
             # throttle.room: what is under way now.
             models.Index(
                 fields=["judge", "leased_until"], name="judgejob_running", condition=Q(leased_until__isnull=False)

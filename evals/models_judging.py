@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from projects.leases import Leased
 from projects.models import Project, User
 
 
@@ -61,6 +62,52 @@ class Spend(models.Model):
         ]
 
 
+class JudgeBatch(Leased):
+    """Jobs of one judge version that are handed to its provider's batch API together.
+
+    ``sending`` is written before the provider is called, with ``mark``, so that a batch whose worker died in between
+    can be looked for there; ``name`` is what the provider calls it. ``attempts`` counts the leases that were not given
+    back, ``sends`` how often it was sent. ``cut`` keeps what was cut of which job's texts.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting to be sent"
+        SENDING = "sending", "Being sent"
+        RUNNING = "running", "At the provider"
+        ENDED = "ended", "Ended"
+
+    judge = models.ForeignKey("evals.Judge", on_delete=models.CASCADE, related_name="batches")
+    state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    mark = models.CharField(max_length=32, unique=True)
+    name = models.CharField(max_length=200, blank=True)
+    items = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(default=0, help_text="Requests that the provider says it has answered")
+    sends = models.PositiveSmallIntegerField(default=0)
+    cut = models.JSONField(default=dict)
+    due_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True, help_text="When a person asked for its end")
+    ended_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="ended", ended_at__isnull=False) | (~Q(state="ended") & Q(ended_at=None)),
+                name="judgebatch_ended_iff_time",
+            ),
+            models.CheckConstraint(
+                condition=(~Q(state__in=["waiting", "sending"]) | Q(name=""))
+                & (~Q(state="running") | ~Q(name=""))
+                & (~Q(state__in=["sending", "running"]) | Q(sent_at__isnull=False)),
+                name="judgebatch_named_when_running",
+            ),
+        ]
+        # batches.work: what is to be sent or asked after next.
+        indexes = [models.Index(fields=["due_at", "id"], name="judgebatch_due", condition=~Q(state="ended"))]
+
+
 class JudgeCall(models.Model):
     """One attempt of a job: written with its reservation before the provider is called, settled afterwards.
 
@@ -75,6 +122,8 @@ class JudgeCall(models.Model):
 
     judge = models.ForeignKey("evals.Judge", on_delete=models.CASCADE, related_name="calls")
     job = models.ForeignKey("evals.JudgeJob", on_delete=models.CASCADE, related_name="calls")
+    # Half the price.
+    batch = models.ForeignKey(JudgeBatch, null=True, on_delete=models.SET_NULL, related_name="calls", db_index=False)
     fence = models.BigIntegerField()
     state = models.CharField(max_length=7, choices=State, default=State.OPEN)
     day = models.DateField()
@@ -103,7 +152,10 @@ class JudgeCall(models.Model):
                 name="judgecall_unknown_is_reserved",
             ),
         ]
-        indexes = [models.Index(fields=["judge", "created_at"], name="judgecall_by_time")]
+        indexes = [
+            models.Index(fields=["judge", "created_at"], name="judgecall_by_time"),
+            models.Index(fields=["batch"], name="judgecall_batched", condition=Q(batch__isnull=False)),
+        ]
 
 
 class CalibrationRead(models.Model):

@@ -51,16 +51,34 @@ REPLAY: dict[str, Any] = {
 BACKFILL: dict[str, Any] = {
     "request": {"application/json": {
         **_object(limit={"type": "integer", "minimum": 1, "maximum": MAX_BACKFILL}, version=_VERSION,
-                  preview={"type": "boolean", "default": False}),
+                  preview={"type": "boolean", "default": False},
+                  batch={"type": "boolean", "default": False,
+                         "description": "In the provider's batches: half the price, within 24 hours"}),
         "required": ["limit"],
     }},
     "responses": {
         200: _object(count=_COUNT, input_tokens=_COUNT, output_tokens=_COUNT, likely_usd=_USD, most_usd=_USD,
                      left_usd={**_USD, "description": "What is left of the caps today; null without a cap"},
+                     batch_offered={"type": "boolean"}, batch_likely_usd=_USD, batch_most_usd=_USD,
                      needs={**_TEXT, "nullable": True}),
         201: _object(started=_COUNT),
     },
     "tags": ["Judges"],
+}  # fmt: skip
+_TIME = {**_TEXT, "format": "date-time"}
+_MAYBE = {**_TIME, "nullable": True}
+BATCHES: dict[str, Any] = {
+    "request": None, "tags": ["Judges"], "parameters": DEAD["parameters"],
+    "responses": {200: _object(version=_COUNT, results={"type": "array", "items": _object(
+        id=_COUNT, state={**_TEXT, "enum": ["waiting", "sending", "running", "ended"]},
+        provider_batch={**_TEXT, "nullable": True, "description": "What the provider calls it"},
+        items=_COUNT, answered=_COUNT, created_at=_TIME, sent_at=_MAYBE, cancelled_at=_MAYBE, ended_at=_MAYBE,
+        error={**_TEXT, "nullable": True},
+    )})},
+}  # fmt: skip
+CANCEL: dict[str, Any] = {
+    "request": {"application/json": _object(version=_VERSION)}, "tags": ["Judges"],
+    "responses": {200: _object(items={**_COUNT, "description": "Interactions that were in batches"})},
 }  # fmt: skip
 _NO_EXAMPLES = "A comparison takes no examples, and the rubric of a preset is of one kind"
 _TEXTS = {"type": "array", "items": _TEXT}

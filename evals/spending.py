@@ -5,6 +5,7 @@ more of it), the longest reply that is asked for, both twice, because an unusabl
 (a comparison four times, for its two orders). Claims
 of one project take turns at the rows of its periods, so that two workers cannot both see the last cent. An attempt
 whose cost nobody will know, because its worker died or the line broke, stays in the sums at its reserved price.
+In a batch everything costs half, and nothing is asked for once more.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from django.utils import timezone
 
 from evals import llm
 from evals.judge_prompts import REPAIR, SCHEMA, Prompt
-from evals.models import Judge, JudgeBudget, JudgeCall, JudgeJob, Spend
+from evals.models import Judge, JudgeBatch, JudgeBudget, JudgeCall, JudgeJob, Spend
 from feedback import pricing
 
 EIGHT = Decimal("1e-8")
 MILLION = Decimal(1_000_000)
 ASKED_AT_MOST = 2
+# Of the price of single calls, at OpenAI and at Anthropic alike.
+BATCH_SHARE = Decimal("0.5")
 # What providers add around each message and the schema, in tokens; generous.
 _AROUND = 200 + len(str(SCHEMA))
 _MONEY = DecimalField(max_digits=14, decimal_places=8)
@@ -46,8 +49,15 @@ class Cap:
         return max(self.cap_usd - self.taken_usd, Decimal(0))
 
 
-def cost_usd(judge: Judge, input_tokens: int | None, output_tokens: int | None) -> Decimal | None:
+def cost_usd(
+    judge: Judge, input_tokens: int | None, output_tokens: int | None, *, batched: bool = False
+) -> Decimal | None:  # fmt: skip
     """US dollars for these tokens: by the judge's own prices, else by the price table of today; None if unknown."""
+    whole = _whole_usd(judge, input_tokens, output_tokens)
+    return (whole * BATCH_SHARE).quantize(EIGHT, ROUND_UP) if batched and whole is not None else whole
+
+
+def _whole_usd(judge: Judge, input_tokens: int | None, output_tokens: int | None) -> Decimal | None:
     if judge.input_price is not None and judge.output_price is not None:
         if input_tokens is None and output_tokens is None:
             return None
@@ -59,16 +69,16 @@ def cost_usd(judge: Judge, input_tokens: int | None, output_tokens: int | None) 
     )  # fmt: skip
 
 
-def most_of(judge: Judge, prompt: Prompt) -> Decimal | None:
+def most_of(judge: Judge, prompt: Prompt, *, batched: bool = False) -> Decimal | None:
     """The most that one attempt can cost in US dollars; None where the model's price is not known."""
     sent = len(prompt.system.encode()) + len(prompt.user.encode()) + len(REPAIR) + _AROUND
-    once = cost_usd(judge, sent, llm.MAX_REPLY_TOKENS)
-    return None if once is None else once * asked_at_most(judge)
+    once = cost_usd(judge, sent, llm.MAX_REPLY_TOKENS, batched=batched)
+    return None if once is None else once * asked_at_most(judge, batched=batched)
 
 
-def asked_at_most(judge: Judge) -> int:
+def asked_at_most(judge: Judge, *, batched: bool = False) -> int:
     """How many requests an attempt may take: one more after an unusable reply, of each order in a comparison."""
-    return ASKED_AT_MOST * (2 if judge.kind == Judge.Kind.PAIRWISE else 1)
+    return (1 if batched else ASKED_AT_MOST) * (2 if judge.kind == Judge.Kind.PAIRWISE else 1)
 
 
 def today() -> date:
@@ -118,13 +128,13 @@ def obstacle(judge: Judge) -> str:
     return ""
 
 
-def reserve(judge: Judge, attempts: Sequence[tuple[JudgeJob, Prompt]]) -> int:
-    """Writes a call for each of the first attempts that fit under all caps; returns how many.
+def reserve(judge: Judge, attempts: Sequence[tuple[JudgeJob, Prompt]], *, batch: JudgeBatch | None = None) -> int:
+    """Writes a call for each of the first attempts that fit under all caps; returns how many. ``batch`` holds them.
 
     Call it inside the transaction that claimed the jobs; those that do not fit are the caller's to give back.
     """
     day = today()
-    wanted = [most_of(judge, prompt) for _, prompt in attempts]
+    wanted = [most_of(judge, prompt, batched=batch is not None) for _, prompt in attempts]
     Spend.objects.bulk_create(
         [Spend(project_id=judge.project_id, judge_id=owner, period=period, starts=starts)
          for owner, period, starts in _periods(judge, day)],
@@ -140,7 +150,7 @@ def reserve(judge: Judge, attempts: Sequence[tuple[JudgeJob, Prompt]]) -> int:
     if total:
         Spend.objects.filter(_rows(judge, day)).update(reserved_usd=F("reserved_usd") + total)
     JudgeCall.objects.bulk_create(
-        JudgeCall(judge=judge, job=job, fence=job.fence, day=day, reserved_usd=amount)
+        JudgeCall(judge=judge, job=job, fence=job.fence, batch=batch, day=day, reserved_usd=amount)
         for (job, _), amount in zip(attempts[:fits], wanted, strict=False)
     )
     return fits
@@ -172,12 +182,13 @@ def settle_all(judge: Judge, bills: Sequence[tuple[JudgeJob, Bill]]) -> None:
         wanted = {(job.pk, job.fence): bill for job, bill in bills}
         calls = JudgeCall.objects.select_for_update().filter(job__in=[job.pk for job, _ in bills]).order_by("pk")
         moves: dict[date, list[Decimal]] = {}
-        most = asked_at_most(judge)
         for call in calls:
             bill = wanted.get((call.job_id, call.fence))
             if bill is None or call.state == JudgeCall.State.SETTLED:
                 continue
-            known = cost_usd(judge, bill.input_tokens, bill.output_tokens)
+            batched = call.batch_id is not None
+            most = asked_at_most(judge, batched=batched)
+            known = cost_usd(judge, bill.input_tokens, bill.output_tokens, batched=batched)
             spent, reserved = known or Decimal(0), call.reserved_usd or Decimal(0)
             unknown = (reserved * min(bill.unknown, most) / most).quantize(EIGHT, ROUND_UP)
             moved = moves.setdefault(call.day, [Decimal(0)] * 3)
@@ -197,10 +208,13 @@ def settle_all(judge: Judge, bills: Sequence[tuple[JudgeJob, Bill]]) -> None:
 
 
 def give_up_lost() -> int:
-    """Books calls whose worker has died at their reserved price; returns how many. Any worker may call it."""
+    """Books calls whose worker has died at their reserved price; returns how many. Any worker may call it.
+
+    Not those of jobs that a batch has in hand: it settles them, or gives them up itself.
+    """
     done = 0
     held = JudgeJob.objects.filter(pk=OuterRef("job"), leased_until__gt=Now()).values("fence")
-    lost = JudgeCall.objects.filter(state=JudgeCall.State.OPEN).annotate(live=Subquery(held))
+    lost = JudgeCall.objects.filter(state=JudgeCall.State.OPEN, job__batch=None).annotate(live=Subquery(held))
     with transaction.atomic():
         gone = lost.filter(~Q(live=F("fence")) | Q(live=None)).select_related("judge")
         for call in gone.select_for_update(of=("self",), skip_locked=True).order_by("pk")[:1000]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from evals import analysis, curation, judging, replaying
+from evals import analysis, batches, curation, judging, replaying
 from feedback import inbox
 from feedback.models import Inbox
 from projects import doorbell
@@ -21,6 +21,13 @@ def judge() -> None:
     """Judges what waits. At least once per attempt, exactly one score per job: stored under the job's fence."""
     if judging.work():
         doorbell.ring("evals.judge")
+
+
+@shared_task(name="evals.batch")
+def batch() -> None:
+    """Sends and follows batches of judge jobs. At most one submission unseen; one score per job, see ``batches``."""
+    if batches.work():
+        doorbell.ring("evals.batch")
 
 
 @shared_task(name="evals.replay")

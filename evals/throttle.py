@@ -57,7 +57,7 @@ def room(judge: Judge, most: int) -> int:
         running = JudgeJob.objects.filter(judge=judge, leased_until__gt=Now(), finished_at=None).count()
         most = min(most, min(limits) - running)
     if judge.per_minute is not None:
-        recent = JudgeCall.objects.filter(judge=judge, created_at__gt=Now() - WITHIN).count()
+        recent = JudgeCall.objects.filter(judge=judge, batch=None, created_at__gt=Now() - WITHIN).count()
         most = min(most, judge.per_minute - recent)
     return max(most, 0)
 

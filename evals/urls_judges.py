@@ -15,6 +15,11 @@ urlpatterns = [
     path("p/<slug:project>/judges/<slug:judge>/calibrate/", judges.judge_calibrate, name="judge-calibrate"),
     path("p/<slug:project>/judges/<slug:judge>/limits/", judges.judge_limits, name="judge-limits"),
     path("p/<slug:project>/judges/<slug:judge>/backfill/", judges.judge_backfill, name="judge-backfill"),
+    path(
+        "p/<slug:project>/judges/<slug:judge>/batches/cancel/",
+        judges.judge_batches_cancel,
+        name="judge-batches-cancel",
+    ),
     path("p/<slug:project>/judges/<slug:judge>/replay/", judges.judge_replay, name="judge-replay"),
     path("p/<slug:project>/judges/<slug:judge>/switch/", judges.judge_switch, name="judge-switch"),
     path("p/<slug:project>/detectors/<slug:detector>/set/", judges.detector_set, name="detector-set"),
@@ -28,6 +33,8 @@ urlpatterns = [
     path("api/v1/judges/<slug:judge>/dead", api_judges.DeadJobs.as_view(), name="api-judge-dead"),
     path("api/v1/judges/<slug:judge>/replay", api_judges.Replay.as_view(), name="api-judge-replay"),
     path("api/v1/judges/<slug:judge>/backfill", api_judges.Backfill.as_view(), name="api-judge-backfill"),
+    path("api/v1/judges/<slug:judge>/batches", api_judges.Batches.as_view(), name="api-judge-batches"),
+    path("api/v1/judges/<slug:judge>/batches/cancel", api_judges.CancelBatches.as_view(), name="api-judge-cancel"),
     # /p/<project>/connections/
     path("p/<slug:project>/connections/", connections.connection_list, name="connection-list"),
     path("p/<slug:project>/connections/<int:pk>/key/", connections.connection_key, name="connection-key"),

@@ -4,7 +4,7 @@ https to global addresses only. A host that the operator lists in REVIEWHUB_OUTB
 ``host:port``) may also be private, speak http and use other ports. The name is resolved once, every address
 it has is checked, and the connection goes to a checked address: a resolver that changes its mind between
 check and use (rebinding) gains nothing. No redirects, no proxies from the environment, a deadline on the
-wall clock that a server sending one byte a second cannot stretch, at most MAX_BYTES of answer, and errors
+wall clock that a server sending one byte a second cannot stretch, a limit to the size of the answer, and errors
 that are fixed sentences: what the other side said never reaches a page or a log.
 
 Written on ``http.client`` because httpx offers no hook between resolving and connecting that is public, and
@@ -32,7 +32,7 @@ MAX_BYTES = 1024 * 1024
 CONNECT_SECONDS = 10.0
 _MAX_URL = 2000
 # Status line and headers come on top of the body.
-_MAX_WIRE = MAX_BYTES + 64 * 1024
+_HEAD_BYTES = 64 * 1024
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -54,7 +54,7 @@ class OutboundTimeout(OutboundFailed):
 
 
 class OutboundTooLarge(OutboundFailed):
-    """More than MAX_BYTES came back."""
+    """More came back than the caller takes: MAX_BYTES, where it does not say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +184,17 @@ def post(url: str, *, body: bytes, headers: dict[str, str], timeout: float = 15.
     return exchange("POST", url, headers=headers, body=body, timeout=timeout)
 
 
-def exchange(method: str, url: str, *, headers: dict[str, str], body: bytes, timeout: float) -> Answer:
-    """One request and its answer; see the module for what is refused. Never call it inside a transaction."""
+def exchange(
+    method: str, url: str, *, headers: dict[str, str], body: bytes, timeout: float, max_bytes: int = MAX_BYTES
+) -> Answer:  # fmt: skip
+    """One request and its answer; see the module for what is refused. Never call it inside a transaction.
+
+    ``max_bytes`` is how large the body of the answer may be.
+    """
     deadline = time.monotonic() + timeout
     target = parse(url)
     addresses = resolve(target, deadline)
-    connection = _Connection(target, addresses, deadline)
+    connection = _Connection(target, addresses, deadline, max_bytes)
     try:
         return _exchange(connection, method, target, headers, body)
     except (OutboundRefused, OutboundFailed):
@@ -225,8 +230,8 @@ def _exchange(
     # A compressed answer was not asked for; a bomb of a thousand to one would pass the cap.
     if answer.get("content-encoding", "identity").lower() != "identity":
         raise OutboundFailed("The host answered compressed although that was not asked for.")
-    content = response.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
+    content = response.read(connection.max_bytes + 1)
+    if len(content) > connection.max_bytes:
         raise OutboundTooLarge("The answer is too large.")
     if response.length:  # fewer bytes than announced
         raise OutboundFailed("The answer broke off.")
@@ -280,10 +285,10 @@ def tls() -> ssl.SSLContext:
 class _Connection(http.client.HTTPConnection):
     """Connects to addresses that were checked, speaks TLS with the name, and keeps one deadline throughout."""
 
-    def __init__(self, target: Target, addresses: list[Address], deadline: float) -> None:
+    def __init__(self, target: Target, addresses: list[Address], deadline: float, max_bytes: int) -> None:
         super().__init__(target.host, target.port)
         self._target, self._addresses, self._deadline = target, addresses, deadline
-
+        self.max_bytes = max_bytes
         self._line: socket.socket | None = None
 
     def connect(self) -> None:
@@ -291,7 +296,7 @@ class _Connection(http.client.HTTPConnection):
         if self._target.scheme == "https":
             line.settimeout(_left(self._deadline, CONNECT_SECONDS))
             self._line = line = tls().wrap_socket(line, server_hostname=self._target.host)
-        self.sock: Any = _Wire(line, self._deadline)
+        self.sock: Any = _Wire(line, self._deadline, self.max_bytes + _HEAD_BYTES)
 
     def hang_up(self) -> None:
         if self._line is not None:
@@ -320,23 +325,23 @@ def _left(deadline: float, at_most: float = float("inf")) -> float:
 class _Wire:
     """What ``http.client`` needs of a socket, with the deadline set anew before each read."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock, self._deadline = sock, deadline
+    def __init__(self, sock: socket.socket, deadline: float, max_bytes: int) -> None:
+        self._sock, self._deadline, self._max_bytes = sock, deadline, max_bytes
 
     def sendall(self, data: bytes) -> None:
         self._sock.settimeout(_left(self._deadline))
         self._sock.sendall(data)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._sock, self._deadline))
+        return io.BufferedReader(_Reader(self._sock, self._deadline, self._max_bytes))
 
     def close(self) -> None:
         """Nothing: http.client closes as soon as it has read the headers, ``hang_up`` when all is read."""
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock, self._deadline, self._read = sock, deadline, 0
+    def __init__(self, sock: socket.socket, deadline: float, max_bytes: int) -> None:
+        self._sock, self._deadline, self._max_bytes, self._read = sock, deadline, max_bytes, 0
 
     def readable(self) -> bool:
         return True
@@ -345,6 +350,6 @@ class _Reader(io.RawIOBase):
         self._sock.settimeout(_left(self._deadline))
         count = self._sock.recv_into(buffer)
         self._read += count
-        if self._read > _MAX_WIRE:
+        if self._read > self._max_bytes:
             raise OutboundTooLarge("The answer is too large.")
         return count

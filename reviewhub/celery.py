@@ -26,6 +26,7 @@ app.conf.beat_schedule = {
     "measure-queues": {"task": "annotations.measure_queues", "schedule": 600.0, "options": {"expires": 300}},
     "measure-strata": {"task": "annotations.measure_strata", "schedule": 3600.0, "options": {"expires": 600}},
     "judge": {"task": "evals.judge", "schedule": 10.0, "options": {"expires": 30}},
+    "batch": {"task": "evals.batch", "schedule": 15.0, "options": {"expires": 30}},
     "replay": {"task": "evals.replay", "schedule": 10.0, "options": {"expires": 30}},
     "alerts": {"task": "monitoring.evaluate_alerts", "schedule": 30.0, "options": {"expires": 60}},
     "deliveries": {"task": "projects.deliver", "schedule": 10.0, "options": {"expires": 30}},

@@ -52,6 +52,13 @@ OPENAI_API_KEY = env.text("OPENAI_API_KEY")
 OPENAI_BASE_URL = env.text("OPENAI_BASE_URL") or "https://api.openai.com/v1"
 ANTHROPIC_API_KEY = env.text("ANTHROPIC_API_KEY")
 ANTHROPIC_BASE_URL = env.text("ANTHROPIC_BASE_URL") or "https://api.anthropic.com"
+# Whose batches cost half; servers that only speak the same dialect have none, or charge what they like.
+BATCH_HOSTS = env.words("REVIEWHUB_BATCH_HOSTS") or [
+    "api.openai.com",
+    "eu.api.openai.com",
+    "us.api.openai.com",
+    "api.anthropic.com",
+]
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from evals import backfills, calibration, judge_reports, judges, judging, spending, throttle
+from evals import backfills, batches, calibration, judge_reports, judges, judging, spending, throttle
 from evals.calibration import Pair
 from evals.detectors import detectors
 from evals.judge_forms import (
@@ -85,6 +85,7 @@ def judge_detail(request: ProjectRequest, judge: str) -> HttpResponse:
         "obstacle": spending.obstacle(shown),
         "caps": spending.caps(shown),
         "progress": backfills.progress(shown),
+        "batches": batches.summary(shown),
     }
     return render(request, "evals/judge_detail.html", context)
 
@@ -164,10 +165,23 @@ def judge_backfill(request: ProjectRequest, judge: str) -> HttpResponse:
         context = {"section": "judges", "judge": shown, "preview": found, "needs": judging.missing_key(shown)}
         return render(request, "evals/judge_backfill.html", context)
     if form.is_valid():
-        count = judges.start_backfill(shown, actor=request.user, **form.cleaned_data)
-        messages.success(request, f"{count} interactions are waiting for {shown}.")
+        try:
+            count = judges.start_backfill(shown, actor=request.user, **form.cleaned_data)
+            messages.success(request, f"{count} interactions are waiting for {shown}.")
+        except batches.NotOffered:
+            messages.error(request, "This provider takes no batches at half the price.")
     else:
         messages.error(request, "Say how many: from 1 to 10,000.")
+    return redirect("evals:judge-detail", request.project.slug, shown.slug)
+
+
+@require_POST
+@project_view(Right.BUILD)
+def judge_batches_cancel(request: ProjectRequest, judge: str) -> HttpResponse:
+    """Stops the batches of a version."""
+    shown = judge_of(request, judge, request.POST.get("version"))
+    count = judges.cancel_batches(shown, actor=request.user)
+    messages.success(request, f"Stopped: {count} interactions were in batches. Verdicts that are there already count.")
     return redirect("evals:judge-detail", request.project.slug, shown.slug)
 
 

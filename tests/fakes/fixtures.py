@@ -16,6 +16,7 @@ def provider(settings: Any) -> Iterator[FakeProvider]:
     """A model provider; both kinds of key in the environment's settings lead to it."""
     with FakeProvider() as fake:
         settings.OUTBOUND_ALLOW = [*settings.OUTBOUND_ALLOW, "127.0.0.1"]
+        settings.BATCH_HOSTS = [*settings.BATCH_HOSTS, "127.0.0.1"]
         settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "sk-openai-canary", fake.openai_url
         settings.ANTHROPIC_API_KEY, settings.ANTHROPIC_BASE_URL = "sk-anthropic-canary", fake.anthropic_url
         yield fake

@@ -1,4 +1,4 @@
-"""A model provider: OpenAI chat completions and responses, Anthropic messages, with scripted faults.
+"""A model provider: OpenAI chat completions and responses, Anthropic messages, batches of both, with scripted faults.
 
 By hand: ``python -m tests.fakes.provider 9000``, then ``OPENAI_BASE_URL=http://127.0.0.1:9000/v1``,
 ``OPENAI_API_KEY=sk-fake`` and ``REVIEWHUB_OUTBOUND_ALLOW=127.0.0.1``.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakes.batches import Batches
 from tests.fakes.server import Answer, Fake, Request
 
 
@@ -142,6 +143,8 @@ class FakeProvider(Fake):
         self.reply: Respond = reply
         self.usage = (100, 20)  # input and output tokens of each answer
         self._scripted: deque[Fault] = deque()
+        self.batches = Batches(self._in_batch)
+        self.batches.url = self.url
 
     @property
     def openai_url(self) -> str:
@@ -156,6 +159,9 @@ class FakeProvider(Fake):
         self._scripted.extend(faults)
 
     def respond(self, request: Request) -> Answer:
+        with self._lock:
+            if (answer := self.batches.answer(request, _key(request))) is not None:
+                return answer
         call = self._read(request)
         if call is None:
             return Answer(404, b'{"error": {"message": "no such address"}}')
@@ -171,8 +177,15 @@ class FakeProvider(Fake):
         api = {"/v1/chat/completions": "chat", "/v1/responses": "responses", "/v1/messages": "messages"}.get(path)
         if api is None or request.method != "POST":
             return None
-        body = json.loads(request.body)
-        key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        return self._call(api, json.loads(request.body), _key(request))
+
+    def _in_batch(self, api: str, body: dict[str, Any], key: str) -> Answer:
+        call = self._call(api, body, key)
+        self.calls.append(call)
+        fault = self._scripted.popleft() if self._scripted else None
+        return fault(self, call) if fault else self.envelope(call, self.reply(call))
+
+    def _call(self, api: str, body: dict[str, Any], key: str) -> Call:
         turns = body.get("input", "") if api == "responses" else body.get("messages", [])
         if isinstance(turns, str):
             turns = [{"role": "user", "content": turns}]
@@ -226,6 +239,10 @@ class FakeProvider(Fake):
             "content": [block], "stop_reason": reasons.get(stop, default), "stop_sequence": None,
             "usage": {"input_tokens": reads, "output_tokens": writes},
         }  # fmt: skip
+
+
+def _key(request: Request) -> str:
+    return request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def _text(content: Any) -> str:

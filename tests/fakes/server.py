@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = fake.answer(request)
             self._send(answer)
 
-    do_GET = do_POST
+    do_GET = do_DELETE = do_POST
 
     def _send(self, answer: Answer) -> None:
         stop = self.server.fake.stopping
