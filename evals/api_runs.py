@@ -123,6 +123,17 @@ class RunDetail(APIView):
         return Response({**run_body(run), "missing": missing, "answered": runs.answered_repeats(run, missing)})
 
 
+class Flaky(APIView):
+    permission_classes = [allow(scope=ApiKey.Scope.READ, right=Right.READ)]
+
+    @extend_schema(operation_id="flaky_list", tags=["Runs"], responses={200: WHOLE})
+    def get(self, request: Request, slug: str, number: str) -> Response:
+        """List the examples that passed and failed within one of the last 20 finished runs on the dataset: those that
+        a run's `flaky_repeats` asks again."""
+        version = export.find_version(export.find_dataset(caller_of(request).project, slug), number)
+        return Response({"results": runs.flaky_keys(version)})
+
+
 class RunResults(APIView):
     """``/api/v1/runs/{id}/results``: send answers, or read what was sent."""
 

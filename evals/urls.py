@@ -43,6 +43,7 @@ urlpatterns = [
     path("api/v1/datasets/<slug:slug>/examples", api.Examples.as_view(), name="api-examples"),
     path("api/v1/datasets/<slug:slug>/import", api_imports.Import.as_view(), name="api-import"),
     path("api/v1/datasets/<slug:slug>/versions/<str:number>/export", api.Export.as_view(), name="api-export"),
+    path("api/v1/datasets/<slug:slug>/versions/<str:number>/flaky", api_runs.Flaky.as_view(), name="api-flaky"),
     path("api/v1/runs", api_runs.Runs.as_view(), name="api-runs"),
     path("api/v1/runs/<uuid:run_id>", api_runs.RunDetail.as_view(), name="api-run"),
     path("api/v1/runs/<uuid:run_id>/results", api_runs.RunResults.as_view(), name="api-run-results"),

@@ -116,7 +116,7 @@ def evaluate(
         if run["dataset"] != dataset or run["version"] != golden.header["version"]:
             raise CannotRun(f"Run {resume} is about {run['dataset']}@{run['version']}.")
         if run["state"] == "finished":
-            return Evaluation(run, golden, _earlier(hub, resume, examples))
+            return Evaluation(run, golden, earlier(hub, resume, examples))
     else:
         if not isinstance(target, FileTarget):
             _affordable(_told(list(examples.values()) * repeats, plan), plan)
@@ -126,8 +126,8 @@ def evaluate(
             **({"repeats": repeats} if repeats > 1 else {}),
             **({"flaky_repeats": flaky_repeats} if flaky_repeats > repeats else {}),
         )  # fmt: skip
-    work = _work(run, examples)
-    upload = _Upload(hub, run["id"], _earlier(hub, resume, examples) if resume else {})
+    work = work_of(run, examples)
+    upload = _Upload(hub, run["id"], earlier(hub, resume, examples) if resume else {})
     try:
         for done, one in enumerate(_answers(work, target, wanted, plan, purse), 1):
             upload.add(one)
@@ -162,7 +162,7 @@ def _affordable(found: Estimate, plan: Plan) -> None:
         raise CannotRun(f"By the estimate this costs ${found.cost_usd:.2f}, more than the budget of ${plan.budget:g}.")
 
 
-def _work(run: Mapping[str, Any], examples: Mapping[str, dict[str, Any]]) -> list[Work]:
+def work_of(run: Mapping[str, Any], examples: Mapping[str, dict[str, Any]]) -> list[Work]:
     """What is to be asked: each planned repeat of each example that has no answer yet."""
     plan = run.get("plan") or {}
     flaky, missing = set(plan.get("flaky") or []), run.get("missing")
@@ -176,7 +176,7 @@ def _work(run: Mapping[str, Any], examples: Mapping[str, dict[str, Any]]) -> lis
     ]
 
 
-def _earlier(hub: Hub, run_id: str, examples: Mapping[str, dict[str, Any]]) -> dict[str, Judged]:
+def earlier(hub: Hub, run_id: str, examples: Mapping[str, dict[str, Any]]) -> dict[str, Judged]:
     """What an earlier process was answered, so that the reports of a resumed run are whole."""
     judged: dict[str, Judged] = {}
     for told in hub.results(run_id):
@@ -184,11 +184,12 @@ def _earlier(hub: Hub, run_id: str, examples: Mapping[str, dict[str, Any]]) -> d
             answer = Answer(told["output"], told["error"], told["latency_ms"])
             cost = None if told["cost_usd"] is None else float(told["cost_usd"])
             example = examples[told["example"]]
-            _keep(judged, Judged(example, answer, told["passed"], told["checks"], told["repeat"], told["score"], cost))
+            keep(judged, Judged(example, answer, told["passed"], told["checks"], told["repeat"], told["score"], cost))
     return judged
 
 
-def _keep(judged: dict[str, Judged], one: Judged) -> None:
+def keep(judged: dict[str, Judged], one: Judged) -> None:
+    """Of several answers to one example the first that does not pass stays: it is the one to look at."""
     known = judged.get(one.key)
     if known is None or known.passed:
         judged[one.key] = one
@@ -205,7 +206,7 @@ class _Upload:
         self._sent = time.monotonic()
 
     def add(self, one: Judged) -> None:
-        _keep(self.judged, one)
+        keep(self.judged, one)
         self.send(one.as_result())
 
     def send(self, result: dict[str, Any]) -> None:

@@ -205,6 +205,11 @@ class Hub(Recorder):
             raise HubError("The export does not have the checksum that it states: it was cut off or changed.")
         return Golden(header, {example["id"]: example for example in examples})
 
+    def flaky(self, dataset: str, version: int | str = "latest") -> list[str]:
+        """The examples that passed and failed within one of the last runs; ``flaky_repeats`` asks them again."""
+        path = f"/api/v1/datasets/{part(dataset)}/versions/{part(str(version))}/flaky"
+        return list(self._json(Ask("GET", path))["results"])
+
     # ── Runs ──────────────────────────────────────────────────────────────────────────────────────
 
     def start_run(self, dataset: str, candidate: str, **fields: Any) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -201,9 +203,10 @@ def test_golden(golden_example):
 
 def test_several_workers_make_one_run(version: Any, installed: Installed) -> None:
     installed.write(test_mine=MINE, my_bot=BAD)
-    done = installed.run("--golden", "golden", "-n", "2")
+    done = installed.run("--golden", "golden", "-n", "2", "--golden-repeats", "2")
     assert "FAIL: pass rate 50\u00a0% of at least 100\u00a0%" in done.stdout, done.stdout + done.stderr
-    assert (Run.objects.count(), Result.objects.count()) == (1, 4)
+    assert (Run.objects.count(), Result.objects.count()) == (1, 8)
+    assert f"if it breaks off: --golden-resume {Run.objects.get().pk}" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -240,3 +243,72 @@ def test_rules_that_the_hub_refuses_are_no_verdict(version: Any, installed: Inst
     local = installed.run("--golden", "golden@1", "--golden-local")
     assert (local.returncode, "No run, because of --golden-local." in local.stdout) == (0, True)
     assert not Run.objects.exists()
+
+
+def test_what_a_killed_session_was_answered_is_kept_and_another_goes_on(version: Any, installed: Installed) -> None:
+    stuck = """\
+import os, time
+
+def reply(question):
+    open("asked", "a").write(question[-2:] + " ")
+    if not os.path.exists("go"):
+        time.sleep(60 if question.endswith("k2") else 0.6)
+    return question.replace('Question', 'right')
+"""
+    installed.write(test_mine=MINE, my_bot=stuck)
+    log = (installed.folder / "log").open("w")
+    session = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--golden", "golden@1"], cwd=installed.folder,
+        env=installed.environment, stdout=log,
+    )  # fmt: skip
+    for _ in range(600):
+        if Result.objects.count() == 2:
+            break
+        time.sleep(0.05)
+    session.send_signal(signal.SIGKILL)
+    session.wait()
+    run = Run.objects.get()
+    assert (run.state, sorted(run.results.values_list("example_key", flat=True))) == ("running", ["k0", "k1"])
+    assert f"--golden-resume {run.pk}" in (installed.folder / "log").read_text()
+
+    (installed.folder / "go").touch()
+    (installed.folder / "asked").unlink()
+    done = installed.run("--golden", "golden", "--golden-resume", str(run.pk))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS" in done.stdout
+    assert (installed.folder / "asked").read_text() == "k2 k3 "
+    run.refresh_from_db()
+    assert (run.state, run.verdict, run.results.count()) == ("finished", "pass", 4)
+    ended = installed.run("--golden", "golden", "--golden-resume", str(run.pk))
+    assert (ended.returncode, "is finished" in ended.stdout + ended.stderr) == (4, True)
+
+
+def test_flaky_examples_are_asked_again_and_the_majority_counts(
+    project: Project, version: Any, installed: Installed
+) -> None:
+    before, _ = runs.start_run(project, version=version, candidate="before", repeats=2)
+    runs.add_results(before, [
+        runs.ResultItem(example=key, repeat=repeat, output=f"right {key}" if key != "k1" or repeat else "no")
+        for key in ("k0", "k1", "k2", "k3") for repeat in (0, 1)
+    ])  # fmt: skip
+    runs.finish_run(before)
+    wavers = """\
+def test_golden(golden_example):
+    golden_example.check("no" if golden_example.id == "k1" and golden_example.repeat == 1
+                         else f"right {golden_example.id}")
+"""
+    installed.write(test_mine=wavers)
+    done = installed.run("--golden", "golden@1", "--golden-flaky-repeats", "3", "--golden-gate", "-v")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_golden[k1-contradicts-source-again2]" in done.stdout
+    run = Run.objects.latest("created_at")
+    assert (run.verdict, run.results.count(), run.summary["counts"]["passed"]) == ("pass", 6, 4)
+    assert run.results.filter(example_key="k1", passed=False).count() == 1
+
+
+def test_a_session_that_was_stopped_says_how_to_go_on(version: Any, installed: Installed) -> None:
+    installed.write(test_mine=MINE, my_bot="def reply(question):\n    raise KeyboardInterrupt\n")
+    done = installed.run("--golden", "golden@1")
+    run = Run.objects.get()
+    assert f"Go on with --golden-resume {run.pk}" in done.stdout, done.stdout + done.stderr
+    assert (done.returncode, run.state) == (2, "running")
