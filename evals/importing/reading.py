@@ -1,6 +1,6 @@
 """From the bytes of a file to its records, each with its place. Which format it is shows in the bytes, not in its name.
 
-Read are JSON lines, a JSON list or an object that holds one, CSV and TSV, Parquet of flat columns, and promptfoo's
+Read are JSON lines, a JSON list or an object that holds one, CSV and TSV, Parquet, and promptfoo's
 YAML; gzip or not. What is not text in UTF-8 (or UTF-16 with its mark), too large or too wide is refused with its place.
 """
 
@@ -18,10 +18,9 @@ from typing import Any
 
 import yaml
 
-from evals import parquet_reading
 from evals.formats import flat
 from evals.formats.jsonl import NAME as NATIVE
-from feedback import limits
+from feedback import limits, parquet_reading
 from projects import strictjson
 from projects.errors import ApiError, invalid
 

@@ -1,4 +1,5 @@
-"""From files to records, with constant memory: JSON lines, JSON arrays, objects over many lines, CSV; gzip or not.
+"""From files to records, with constant memory: JSON lines, JSON arrays, objects over many lines, CSV, Parquet; gzip
+or not, of Parquet one group of rows at a time.
 
 What a file is shows in its first bytes, not in its name. Of a record no more than the limit is kept in memory,
 whatever the size of the file.
@@ -10,6 +11,7 @@ import csv
 import gzip
 import io
 import json
+import mmap
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,16 +22,14 @@ from typing import Any, cast
 import msgspec
 from django.core.exceptions import ValidationError
 
-from feedback import limits
+from feedback import limits, parquet_reading
 from projects import strictjson
 
 CHUNK = 256 * limits.KIB
 GZIP_MAGIC, PARQUET_MAGIC = b"\x1f\x8b", b"PAR1"
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz")
-PARQUET = (
-    "{path} is a Parquet file, which is not read here. Write it as JSON lines first, for instance with DuckDB: "
-    "COPY (SELECT * FROM '{path}') TO 'export.jsonl' (FORMAT json)."
-)
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".parquet")
+COLUMNS = 1_000  # of a Parquet file
+ADVICE = "DuckDB writes it as JSON lines: COPY (SELECT * FROM '{path}') TO 'export.jsonl' (FORMAT json)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Raw:
     line: int
     body: bytes
     item: int | None = None
-    cells: dict[str, Any] | None = None  # of a CSV file, where there is nothing left to parse
+    cells: dict[str, Any] | None = None  # of a CSV or Parquet file, where there is nothing left to parse
     too_long: bool = False
 
     @property
@@ -84,7 +84,8 @@ def _files(path: Path) -> list[Path]:
 def _records(path: Path, file: io.BufferedReader[Any]) -> Iterator[Raw]:
     head = file.peek(4)[:4]
     if head == PARQUET_MAGIC:
-        raise ValidationError(PARQUET.format(path=path))
+        yield from _table(path, file)
+        return
     if head[:2] != GZIP_MAGIC:
         yield from _split(path, file)
         return
@@ -218,9 +219,31 @@ def _rows(path: Path, source: io.BufferedReader[Any]) -> Iterator[Raw]:
         line = reader.line_num + 1
 
 
-def _cell(text: str) -> Any:
+# -- Parquet ---------------------------------------------------------------------------------------------------
+
+
+def _table(path: Path, file: io.BufferedReader[Any]) -> Iterator[Raw]:
+    number = 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            for rows in parquet_reading.batches(data, COLUMNS):
+                for row in rows:
+                    number += 1
+                    cells = {name: _cell(value) for name, value in row.items() if _says(value)}
+                    body = json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
+                    yield Raw(path, number, body, number, cells=cells, too_long=len(body) > limits.INTERACTION_BODY)
+        except parquet_reading.ParquetError as error:
+            raise ValidationError(f"{path}: {error} {ADVICE.format(path=path)}") from None
+
+
+def _says(value: Any) -> bool:
+    """Gaps of a table say nothing: null, an empty text, and NaN, which pandas writes for them."""
+    return value is not None and value != "" and value == value
+
+
+def _cell(text: Any) -> Any:
     """A cell may hold JSON: an object, a list, a quoted text. All else is text, numbers too."""
-    if text[:1] in {"{", "[", '"'}:
+    if isinstance(text, str) and text[:1] in {"{", "[", '"'}:
         try:
             return msgspec.json.decode(text)
         except (msgspec.MsgspecError, RecursionError):

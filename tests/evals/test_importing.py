@@ -311,7 +311,11 @@ def test_parquet_files_that_pyarrow_wrote_are_read(project: Project, name: str) 
 
 def test_parquet_that_is_not_read_here_is_refused_by_the_name_of_its_column() -> None:
     assert "The column question is compressed with zstd" in fault((PARQUET / "zstd.parquet").read_bytes())
-    assert "The column tags is nested" in fault((PARQUET / "nested.parquet").read_bytes())
+
+
+def test_lists_in_parquet_are_lists(project: Project) -> None:
+    brought(project, (PARQUET / "nested.parquet").read_bytes())
+    assert one(project).tags == ["x", "y"]
 
 
 def test_a_parquet_file_with_any_byte_wrong_is_read_or_refused_and_never_breaks() -> None:

@@ -96,7 +96,7 @@ def test_memory_stays_flat_over_a_large_array(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"PAR1....", "is a Parquet file"), (gzip.compress(b'{"id": "1"}\n' * 999)[:-20], "is not whole")],
+    [(b"PAR1....", "Parquet file is not whole"), (gzip.compress(b'{"id": "1"}\n' * 999)[:-20], "is not whole")],
     ids=["Parquet", "cut gzip"],  # not the bytes: gzip writes the time, and two workers must collect the same tests
 )  # fmt: skip
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, told: str) -> None:
