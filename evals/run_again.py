@@ -6,7 +6,6 @@ import json
 import shlex
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from evals import gate, runs
 from evals.models import Run
@@ -59,7 +58,7 @@ Options = list[tuple[str, str]]
 
 def _options(run: Run) -> Options:
     summary, plan = run.summary, run.summary.get("plan") or {"repeats": 1, "flaky_repeats": 1}
-    judge = next((check["judge"] for check in run.checks if check.get("judge")), "")
+    judge = next((str(check["judge"]) for check in run.checks if check.get("judge")), "")
     said = [("--candidate", run.candidate), ("--baseline", str(run.baseline_id or "none"))]
     said += [("--split", summary["split"])] if summary["split"] else []
     said += [("--judge", judge)] if judge else []
@@ -71,7 +70,9 @@ def _options(run: Run) -> Options:
 def _target(target: dict[str, Any]) -> tuple[Options, list[str]]:
     """The options that name the target, and what has to be there for them."""
     kind, name, model, url = (str(target.get(key) or "") for key in ("kind", "name", "model", "url"))
-    given = [("--param", f"{key}={json.dumps(value)}") for key, value in (target.get("parameters") or {}).items()]
+    parameters = target.get("parameters")
+    sent = parameters if isinstance(parameters, dict) else {}  # what a program said of its target may be anything
+    given = [("--param", f"{key}={json.dumps(value)}") for key, value in sent.items()]
     if kind in HOMES and model:
         if kind == "openai" and url and not _at_home(target):
             return [("--target", url), ("--model", model), *given], []
@@ -100,10 +101,7 @@ def _environment(target: dict[str, Any]) -> str:
     url = str(target.get("url") or "")
     if target.get("kind") != "anthropic" or not url or _at_home(target):
         return ""
-    parts = urlsplit(url)
-    return (
-        f"ANTHROPIC_BASE_URL={shlex.quote(f'{parts.scheme}://{parts.netloc}{parts.path}'.removesuffix('/v1/messages'))}"
-    )
+    return f"ANTHROPIC_BASE_URL={shlex.quote(url.removesuffix('/v1/messages'))}"
 
 
 def _rules(rules: dict[str, Any]) -> Options:
@@ -125,4 +123,5 @@ def _as_pytest(said: Options, rules: dict[str, Any]) -> Options:
 
 
 def _joined(said: Options) -> list[str]:
-    return [f"{option} {shlex.quote(value)}" for option, value in said]
+    """Each option with its value, which is no option of its own although it may look like one."""
+    return [f"{option}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}" for option, value in said]

@@ -245,7 +245,8 @@ class GoldenSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self._worker is None:
-            self._begin([asked.key for item in session.items if (asked := _asked(item))])
+            asked = [_asked(item) for item in session.items if not item.get_closest_marker("skip")]
+            self._begin([one.key for one in asked if one])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
@@ -318,6 +319,8 @@ class GoldenSession:
         return told
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if str(report.outcome) == "rerun":  # pytest-rerunfailures: another attempt follows, which counts
+            return
         result = getattr(report, "golden", None)
         if result is not None:
             self.found.results[result["example"], result.get("repeat", 0)] = result

@@ -312,3 +312,18 @@ def test_a_session_that_was_stopped_says_how_to_go_on(version: Any, installed: I
     run = Run.objects.get()
     assert f"Go on with --golden-resume {run.pk}" in done.stdout, done.stdout + done.stderr
     assert (done.returncode, run.state) == (2, "running")
+
+
+def test_where_a_mark_skips_an_example_there_is_no_run_that_could_never_end(version: Any, installed: Installed) -> None:
+    skips = """\
+import pytest
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "k2" in item.name:
+            item.add_marker(pytest.mark.skip)
+"""
+    installed.write(test_mine=MINE, my_bot=GOOD, conftest=skips)
+    done = installed.run("--golden", "golden@1")
+    assert "No run and no verdict: 1 of 4 examples were not asked." in done.stdout, done.stdout + done.stderr
+    assert not Run.objects.exists()

@@ -242,8 +242,11 @@ def test_a_run_says_by_how_much_it_differs_and_what_it_took(project: Project, br
         ({"kind": "anthropic", "host": "10.0.0.8", "url": "http://10.0.0.8/v1/messages", "model": "m"},
          ["ANTHROPIC_BASE_URL=http://10.0.0.8", "--target anthropic:m"]),
         ({"kind": "python", "name": "my_app.chat:reply"}, ["--target python:my_app.chat:reply"]),
+        ({"kind": "file", "name": "--yes"}, ["--target=--yes"]),
         ({"kind": "file", "name": "$(rm -rf) answers.jsonl"}, ["--target '$(rm -rf) answers.jsonl'"]),
         ({}, ["--target TARGET"]),
+        ({"kind": ["x"], "model": {"a": 1}, "parameters": [1], "url": 7}, ["--target TARGET"]),
+        ({"kind": "anthropic", "model": "m", "parameters": "x", "url": "http://["}, ["ANTHROPIC_BASE_URL='http://['"]),
     ],
 )  # fmt: skip
 def test_the_page_gives_the_command_that_makes_the_run_again(
