@@ -14,7 +14,6 @@ from rest_framework.views import APIView
 from annotations import claims, handout, labelling, openapi, openapi_claims
 from annotations.api import answer, person
 from annotations.models import Claim, Queue, Task
-from annotations.submission import parse_submission
 from feedback import bodies, limits
 from projects.access import Right
 from projects.auth import allow, caller_of
@@ -163,8 +162,7 @@ class ClaimSubmit(ClaimView):
     def post(self, request: Request, token: UUID) -> HttpResponse:
         """Submit the vote: 201 counted, 200 the same submission again, 202 kept as surplus."""
         project, user = caller_of(request).project, person(request)
-        submission = parse_submission(project, self.body(request))
-        outcome = labelling.submit(user=user, token=token, submission=submission, project=project)
+        outcome = labelling.submit_body(user=user, token=token, body=self.body(request), project=project)
         body = {
             "status": outcome.status,
             "annotation_id": outcome.annotation.pk,

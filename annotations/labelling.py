@@ -18,7 +18,15 @@ from django.db.models.functions import Coalesce, Now
 
 from annotations import claims, settlement, storing
 from annotations.models import Annotation, Claim, Label, Question, Queue, Rubric, Task
-from annotations.submission import Submission, check_marks, parse_submission
+from annotations.submission import (
+    MODES,
+    Submission,
+    check_marks,
+    modes_of,
+    named,
+    parse_submission,
+    submission_id_of,
+)
 from feedback.services.writing import say_prepared
 from projects.errors import ApiError
 from projects.models import Project, User
@@ -46,8 +54,28 @@ def submit(*, user: User, token: UUID, submission: Submission, project: Project 
         claim = claims.held(user=user, token=token, project=project)
         check_marks(submission, claim.task.interaction)
         project = claim.task.project
+    known = {"token": token, "user": user.pk, "project": project.pk, "submission": submission.submission_id}
+    return _settled(user, token, submission, _standing(project, say_prepared(STANDING, known)))
+
+
+def submit_body(*, user: User, token: UUID, body: dict[str, Any], project: Project) -> Submitted:
+    """``submit`` for a vote as it was sent: the failure modes that it names are read by the same statement as what
+    decides on it. Raises ApiError 422 with all faults of the body besides."""
+    found = say_prepared(STANDING_AND_MODES, {
+        "token": token, "user": user.pk, "project": project.pk,
+        "submission": submission_id_of(body.get("submission_id")), "slugs": named(body),
+    })  # fmt: skip
+    now = _standing(project, found[:-1])
+    submission = parse_submission(project, body, modes_of(found[-1]))
+    if submission.spans:  # these are held against the text
+        return submit(user=user, token=token, submission=submission, project=project)
+    return _settled(user, token, submission, now)
+
+
+def _settled(user: User, token: UUID, submission: Submission, now: _Standing) -> Submitted:
+    project = now.task.project
     try:
-        if stored := _ordinary(user, token, project, submission):
+        if stored := _ordinary(user, submission, now):
             return stored
         with transaction.atomic():
             return _submit(user, token, project, submission)
@@ -76,16 +104,17 @@ WHERE {OWN} FOR UPDATE OF t"""  # noqa: S608  # names of ours
 CLAIM, TASK = ("id", "task_id", "reviewer_id", "token", "state"), (
     "id", "project_id", "queue_id", "interaction_id", "state", "lane", "purpose", "needed", "taken",
 )  # fmt: skip
-STANDING = f"""
+_STANDING = f"""
 SELECT {", ".join(f"c.{name}" for name in CLAIM)}, {", ".join(f"t.{name}" for name in TASK)}, q.blind, r.id, r.version,
   EXISTS (SELECT FROM annotations_annotation a
           WHERE a.project_id = t.project_id AND a.submission_id = %(submission)s),
   EXISTS (SELECT FROM annotations_annotation a WHERE a.task_id = t.id AND a.state = 'counted'),
-  EXISTS (SELECT FROM annotations_annotation a WHERE a.task_id = t.id AND a.reviewer_id = c.reviewer_id)
+  EXISTS (SELECT FROM annotations_annotation a WHERE a.task_id = t.id AND a.reviewer_id = c.reviewer_id){{more}}
 FROM annotations_claim c JOIN annotations_task t ON t.id = c.task_id JOIN annotations_queue q ON q.id = t.queue_id
 CROSS JOIN LATERAL (SELECT r.id, r.version FROM annotations_rubric r WHERE r.project_id = t.project_id
                     ORDER BY r.version DESC LIMIT 1) AS r
 WHERE {OWN}"""  # noqa: S608  # names of ours
+STANDING, STANDING_AND_MODES = _STANDING.format(more=""), _STANDING.format(more=f",\n  ({MODES})")
 SUBMITTED = """
 ended AS (UPDATE annotations_claim SET state = 'submitted', ended_at = statement_timestamp(), draft = NULL
           WHERE id = %(taken)s)"""
@@ -115,13 +144,11 @@ def _standing(project: Project, found: tuple[Any, ...]) -> _Standing:
     return _Standing(claim, task, rubric, *flags)
 
 
-def _ordinary(user: User, token: UUID, project: Project, submission: Submission) -> Submitted | None:
+def _ordinary(user: User, submission: Submission, now: _Standing) -> Submitted | None:
     """Stores the vote of a live claim that nobody else has voted beside; None where it is not so simple.
 
-    What it finds may change before it is stored: the statement that stores it looks again, with the task held.
+    What was found may change before it is stored: the statement that stores it looks again, with the task held.
     """
-    parameters = {"token": token, "user": user.pk, "project": project.pk, "submission": submission.submission_id}
-    now = _standing(project, say_prepared(STANDING, parameters))
     live = now.claim.state == Claim.State.LEASED and now.task.state == Task.State.OPEN
     if not live or now.sent_before or now.others or now.mine:
         return None

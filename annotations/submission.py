@@ -29,6 +29,8 @@ OUTCOMES = ("accepted", "changed", "ignored")
 
 
 MODE = ("id", "project_id", "slug", "label", "default_severity")  # in the model's order, as ``from_db`` takes them
+NO_SLUGS = "{}"
+# Of the failure modes in use those with these slugs, as one JSON document.
 MODES = f"""
 SELECT coalesce(jsonb_agg(jsonb_build_array({", ".join(MODE)})), '[]') FROM annotations_failuremode
 WHERE project_id = %(project)s AND retired_at IS NULL AND slug = ANY (%(slugs)s)"""  # noqa: S608  # names of ours
@@ -85,11 +87,12 @@ class _Faults:
         return value
 
 
-def parse_submission(project: Project, body: Any) -> Submission:
+def parse_submission(project: Project, body: Any, modes: dict[str, FailureMode] | None = None) -> Submission:
     """The vote in a body as the API documents it; ApiError 422 with all faults at once.
 
     A verdict is needed; a fail needs a failure mode or a note that says what is wrong; harm needs a note or a
     marked passage. A pass drops failure modes and severity: there is nothing wrong that they could describe.
+    ``modes`` are the failure modes that the body names, where they have been read already (``modes_of``).
     """
     if not isinstance(body, dict):
         raise ApiError(422, "invalid", "The body must be an object.", [{"path": "/", "message": "Not an object."}])
@@ -100,7 +103,9 @@ def parse_submission(project: Project, body: Any) -> Submission:
         faults.add("/verdict", "Choose a verdict: pass, fail or unsure.")
     failing = verdict == Verdict.FAIL
     note = faults.text(body, "note", MAX_NOTE)
-    modes = _named_modes(project, body)
+    if modes is None:
+        slugs = named(body)
+        modes = modes_of(say_prepared(MODES, {"project": project.pk, "slugs": slugs})[0]) if slugs != NO_SLUGS else {}
     primary, secondary = _categories(modes, body, faults) if verdict != Verdict.PASS else (None, ())
     if failing and primary is None and not note:
         faults.add("/primary_category", "Say what went wrong: choose a failure mode or write a note.")
@@ -135,15 +140,16 @@ def parse_submission(project: Project, body: Any) -> Submission:
     return Submission(submission_id=submission_id, fingerprint=mark.digest(), **result)  # type: ignore[arg-type]
 
 
-def _named_modes(project: Project, body: dict[str, Any]) -> dict[str, FailureMode]:
-    """Of the failure modes in use those that the body names anywhere."""
+def named(body: dict[str, Any]) -> str:
+    """What may be slugs of failure modes anywhere in a body, as MODES takes them."""
     others, spans = body.get("categories"), body.get("spans")
-    named = [body.get("primary_category"), *(others if isinstance(others, list) else ())]
-    named += [span.get("category") for span in (spans if isinstance(spans, list) else ()) if isinstance(span, dict)]
-    slugs = {clean_text(slug) for slug in named if isinstance(slug, str)}
-    if not slugs:
-        return {}
-    (rows,) = say_prepared(MODES, {"project": project.pk, "slugs": storing.array(slugs)})
+    slugs = [body.get("primary_category"), *(others if isinstance(others, list) else ())]
+    slugs += [span.get("category") for span in (spans if isinstance(spans, list) else ()) if isinstance(span, dict)]
+    return storing.array({clean_text(slug) for slug in slugs if isinstance(slug, str)})
+
+
+def modes_of(rows: str) -> dict[str, FailureMode]:
+    """The failure modes that MODES has found, by slug."""
     modes = [FailureMode.from_db(connection.alias, MODE, row) for row in json.loads(rows)]
     return {mode.slug: mode for mode in modes}
 
@@ -157,11 +163,18 @@ def _golden_set(project: Project, body: dict[str, Any], faults: _Faults) -> str:
 
 
 def _uuid(value: Any, faults: _Faults) -> UUID:
+    found = submission_id_of(value)
+    if found is None:
+        faults.add("/submission_id", "Send a UUID of your own; sending it again is then the same vote.")
+    return found or UUID(int=0)
+
+
+def submission_id_of(value: Any) -> UUID | None:
+    """The id in a body, None if it is no UUID."""
     try:
         return UUID(value)
     except (ValueError, TypeError, AttributeError):
-        faults.add("/submission_id", "Send a UUID of your own; sending it again is then the same vote.")
-        return UUID(int=0)
+        return None
 
 
 def _categories(
