@@ -163,6 +163,8 @@ def _between_fields(case: Case) -> bool:
         return True
     if name in {"queue_create", "queue_update", "rule_create", "rule_update", "rule_preview", "backfill_start"}:
         return True  # sums to 100, who is a member, what a condition says, what other rules say
+    if name in {"note_place", "note_group_create"}:  # which notes and groups there are
+        return True
     if name.startswith(("queue_", "rule_", "backfill_", "claim_submit")):  # rules of their own, told with paths
         return True
     if name in {"langfuse_score", "langsmith_feedback"}:  # another product's shapes: loosely described
