@@ -147,6 +147,14 @@ class Form(Text, frozen=True):
     schema: dict[str, Any]
 
 
+class OpenNote(Text, frozen=True):
+    """What a reviewer wrote of a faulty answer of a pattern, and the group into which the lead put it, if any."""
+
+    pattern: str
+    text: str
+    group: str = ""
+
+
 class Company(Text, frozen=True):
     project: str
     model: list[Model]
@@ -162,6 +170,7 @@ class Content(msgspec.Struct, frozen=True):
     company: Company
     documents: dict[str, Document]
     patterns: dict[str, Pattern]
+    open_notes: list[OpenNote]
 
     def assistant(self, key: str) -> Assistant:
         return next(assistant for assistant in self.company.assistant if assistant.key == key)
@@ -182,7 +191,8 @@ def read() -> Content:
             documents[document.id] = msgspec.structs.replace(document, text=document.text.strip())
         for pattern in msgspec.convert(tables.get("pattern", []), list[Pattern]):
             patterns[pattern.key] = _stripped(pattern)
-    return Content(company, documents, patterns)
+    notes = msgspec.convert(_toml(FOLDER / "open_notes.toml")["note"], list[OpenNote])
+    return Content(company, documents, patterns, notes)
 
 
 def _toml(path: Path) -> dict[str, Any]:

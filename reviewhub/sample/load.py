@@ -18,7 +18,7 @@ from feedback.models import Inbox, Interaction, Score
 from monitoring import buckets
 from projects import services as projects
 from projects.models import Project
-from reviewhub.sample import audit, golden, people, reviews, routing, second, watch
+from reviewhub.sample import audit, golden, people, reading, reviews, routing, second, watch
 from reviewhub.sample.content import read
 from reviewhub.sample.generate import SEED, Traffic, generate
 from reviewhub.sample.people import SAMPLE_USERS, Team
@@ -149,6 +149,7 @@ def _work(project: Project, traffic: Traffic, team: Team, now: datetime, rng: Ra
     votes = reviews.plan(rng, tasks, traffic.exchanges, team, now)
     reviews.cast(project, votes, second.Differences(team, now))
     audit.hold(project, traffic.exchanges, team, now, rng)
+    reading.hold(project, traffic.exchanges, team, now, rng)
     inbox.drain(Inbox.Stage.MEASURE, buckets.measure, batch=ALL_AT_ONCE)
     _clustered(project, asked)
     # Only now: while it counts as history that arrived at once, the five-minute buckets of a month are not filled.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 from annotations import claims, labelling
 from annotations.models import Annotation, Claim, Label, Task
@@ -32,7 +33,16 @@ PASS_NOTES = {
         "False alarm: paraphrased, not invented.",
     ],
 }
-NO_ANSWER = "No answer came: the provider failed. Nothing to judge; the retry worked."
+NO_ANSWERS = [
+    "No answer came: the provider failed. Nothing to judge; the retry worked.",
+    "Nothing to judge, the model was away. The customer asked again a minute later.",
+    "Error instead of an answer. No idea what it would have said.",
+    "Empty: time-out at the provider. Not the assistant's fault.",
+    "The request failed, so there is no answer to look at.",
+    "Only an error message. Please let these be answered again by themselves.",
+    "No reply from the provider here either.",
+    "Failed before the first word.",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ def plan(rng: Random, tasks: list[Task], exchanges: dict[str, Exchange], team: T
     for task in tasks:
         fresh = timedelta(hours=FRESH_HOURS[task.queue.slug])
         left = task.enqueued_at > now - fresh and rng.random() > FRESH_SHARE
-        at = _worked_at(rng, task)
+        at = worked_at(rng, task)
         if left or at > now - timedelta(minutes=10):
             continue
         exchange = exchanges[task.interaction.external_id]
@@ -64,7 +74,7 @@ def plan(rng: Random, tasks: list[Task], exchanges: dict[str, Exchange], team: T
         exchange = exchanges[vote.task.interaction.external_id]
         seen = (exchange.pattern.key, vote.body["verdict"] == "fail")
         right = exchange.faulty is (vote.body["verdict"] == "fail")
-        wanted = right and vote.reviewer == _reviewer(team, exchange) and (exchange.faulty or rng.random() < 0.25)
+        wanted = right and vote.reviewer == reviewer_of(team, exchange) and (exchange.faulty or rng.random() < 0.25)
         if wanted and seen not in golden and not vote.task.interaction.error_type:
             golden.add(seen)
             vote.body["golden"] = True
@@ -73,24 +83,24 @@ def plan(rng: Random, tasks: list[Task], exchanges: dict[str, Exchange], team: T
 
 def opinions(rng: Random, task: Task, exchange: Exchange, team: Team, at: datetime) -> list[Vote]:
     """One vote, or two of what two people see; where their verdicts differ a third of who knows the subject least."""
-    reviewer, body = _reviewer(team, exchange), _opinion(rng, task, exchange)
-    votes = [Vote(task, reviewer, at, _seconds(rng), body)]
+    reviewer, body = reviewer_of(team, exchange), _opinion(rng, task, exchange)
+    votes = [Vote(task, reviewer, at, seconds(rng), body)]
     if task.needed < 2:
         return votes
     body["suggestion_seen"] = False  # nobody sees one who labels blind
     for other in second.colleagues(team, reviewer):
         later = votes[-1].at + timedelta(minutes=rng.uniform(15, 600))
-        votes.append(Vote(task, other, later, _seconds(rng), second.opinion(rng, body)))
+        votes.append(Vote(task, other, later, seconds(rng), second.opinion(rng, body)))
         if len({vote.body["verdict"] for vote in votes}) == 1:
             break
     return votes
 
 
-def _seconds(rng: Random) -> float:
+def seconds(rng: Random) -> float:
     return round(rng.lognormvariate(3.9, 0.6), 1)
 
 
-def _worked_at(rng: Random, task: Task) -> datetime:
+def worked_at(rng: Random, task: Task) -> datetime:
     """Within working hours, sooner for what is more urgent."""
     patience = min(task.due_at - task.enqueued_at, timedelta(hours=30))
     at = task.enqueued_at + patience * rng.uniform(0.05, 0.9)
@@ -101,7 +111,7 @@ def _worked_at(rng: Random, task: Task) -> datetime:
     return max(at, task.enqueued_at + timedelta(minutes=rng.uniform(4, 40)))
 
 
-def _reviewer(team: Team, exchange: Exchange) -> User:
+def reviewer_of(team: Team, exchange: Exchange) -> User:
     """The pharmacist has the leaflets, billing the money, customer service the rest."""
     if exchange.pattern.assistant == "leaflet":
         return team.pharmacist
@@ -117,7 +127,11 @@ def _opinion(rng: Random, task: Task, exchange: Exchange) -> dict[str, Any]:
     body["suggestion_seen"] = task.queue.slug == "flagged" and rng.random() < 0.5
     opinion = exchange.opinion
     if task.interaction.status == "error":
-        return {**body, "verdict": "unsure", "note": NO_ANSWER}
+        return {
+            **body,
+            "verdict": "unsure",
+            "note": NO_ANSWERS[crc32(task.interaction.external_id.encode()) % len(NO_ANSWERS)],
+        }
     if opinion is not None and rng.random() >= OVERSEEN:
         return {
             **body, "verdict": "fail", "primary_category": opinion.category, "categories": opinion.secondary,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from random import Random
@@ -10,6 +11,7 @@ from random import Random
 import pytest
 from reviewhub_client import checks
 
+from annotations import coding
 from reviewhub.sample import content, figures, written
 
 TODAY = date(2026, 11, 21)
@@ -90,6 +92,16 @@ def test_every_quoted_source_is_among_those_that_the_assistant_was_given() -> No
         assert fault is not None
         given = pattern.documents if fault.documents is None else fault.documents
         assert {ref for ref, _ in fault.evidence} <= set(given), pattern.key
+
+
+def test_open_notes_are_about_faults_that_exist_and_no_two_are_the_same() -> None:
+    assert {note.pattern for note in ALL.open_notes} <= {pattern.key for pattern in FAULTY}
+    texts = [note.text for note in ALL.open_notes]
+    assert len(texts) == len(set(texts)) >= 60
+    groups = Counter(note.group for note in ALL.open_notes if note.group)
+    assert len(groups) >= 8
+    assert min(groups.values()) >= 2
+    assert max(map(len, groups)) <= coding.MAX_NAME
 
 
 def test_a_quote_that_is_not_in_its_text_is_refused() -> None:
