@@ -191,11 +191,12 @@ def _move(batch: JudgeBatch) -> None:
         _follow(batch, access)
 
 
-def _later(batch: JudgeBatch, error: str = "", *, seconds: float = EVERY.total_seconds(), **changes: Any) -> None:
-    """Gives the batch back until then."""
+def _later(batch: JudgeBatch, error: str = "", *, seconds: float | None = None, **changes: Any) -> None:
+    """Gives the batch back until then, or until the next time that it is asked after."""
+    pause = EVERY if seconds is None else timedelta(seconds=seconds)
     leases.still_held(batch).update(
-        leased_until=None, attempts=0, due_at=Now() + timedelta(seconds=seconds), error=error[:300], **changes
-    )
+        leased_until=None, attempts=0, due_at=Now() + pause, error=error[:300], **changes
+    )  # fmt: skip
 
 
 def _unreached(batch: JudgeBatch, error: str, **changes: Any) -> None:

@@ -25,21 +25,25 @@ def prepare() -> None:
     django.setup()
     import openai  # noqa: F401  # before the forks, not in each of them
 
-    from evals import judging, llm, throttle
+    from evals import batches, judging, llm, llm_batches, throttle
 
     llm.DEADLINE_SECONDS = 0.6
     judging.LEASE = timedelta(seconds=2)
     judging.BACKOFF_SECONDS, judging.BACKOFF_FACTOR = 0.05, 2
     judging.LONGEST_PAUSE = 0.05
+    llm_batches.TRANSFER_SECONDS = 1.2
+    batches.EVERY, batches.LEASE, batches.NO_ROOM_SECONDS = timedelta(seconds=0.05), timedelta(seconds=3), 0.2
+    batches.STORED_TOGETHER = 7
     throttle.OPEN = throttle.DEADLINE = timedelta(seconds=0.3)
     throttle.RECOVERS = timedelta(seconds=0.5)
     logging.disable(logging.WARNING)
 
 
 def live() -> None:
-    from evals import judging
+    from evals import batches, judging
 
     while True:
+        batches.work(seconds=1)
         judging.work(seconds=5, concurrency=16)
         time.sleep(0.02)
 
