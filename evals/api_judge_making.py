@@ -6,11 +6,21 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from drf_spectacular.utils import extend_schema
 from msgspec import UNSET, Meta, Struct, UnsetType
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from evals import few_shot, judge_preview, judge_variables, judges, judging, openapi_judges, rubric_drafts
+from evals import (
+    few_shot,
+    judge_preview,
+    judge_variables,
+    judges,
+    judging,
+    openapi_judges,
+    rubric_drafts,
+    rubric_writing,
+)
 from evals.api import body_object, caller_of
 from evals.judge_forms import MAX_RUBRIC
 from evals.judge_presets import PRESETS
@@ -34,19 +44,26 @@ Preset = Literal[
 Rubric = Annotated[str, Meta(min_length=1, max_length=MAX_RUBRIC, pattern=r"\S")]
 
 
-class JudgeIn(Struct):
-    """``POST /api/v1/judges``. With ``preset`` the rubric, the name and the threshold are its own where not given.
+class AskedIn(Struct):
+    """``POST /api/v1/judge-draft``: which model is asked.
 
     ``connection`` is the name of one of the project's; without it the provider's key of the installation is used.
-    ``examples`` is how many settled labels of the train part the prompt shows at most, half of them fails.
     """
 
     model: Annotated[str, Meta(min_length=1, max_length=120, pattern=r"\S")]
+    provider: Literal["openai", "anthropic"] = "openai"
+    connection: Annotated[str, Meta(min_length=1, max_length=80)] | UnsetType = UNSET
+
+
+class JudgeIn(AskedIn):
+    """``POST /api/v1/judges``. With ``preset`` the rubric, the name and the threshold are its own where not given.
+
+    ``examples`` is how many settled labels of the train part the prompt shows at most, half of them fails.
+    """
+
     name: Name | UnsetType = UNSET
     preset: Preset | UnsetType = UNSET
     criterion: Rubric | UnsetType = UNSET
-    provider: Literal["openai", "anthropic"] = "openai"
-    connection: Annotated[str, Meta(min_length=1, max_length=80)] | UnsetType = UNSET
     threshold: Share | UnsetType = UNSET
     sample_rate: Share = 0.0
     kind: Literal["score", "pairwise"] | UnsetType = UNSET
@@ -59,7 +76,7 @@ class PreviewIn(JudgeIn):
     interaction_id: Identifier | UnsetType = UNSET
 
 
-Wish = TypeVar("Wish", bound=JudgeIn)
+Wish = TypeVar("Wish", bound=AskedIn)
 # Without a preset, what it would give is needed.
 _RULE = {"anyOf": [{"required": ["preset"]}, {"required": ["name", "criterion"]}]}
 JUDGE_BODY = {**body_of(JudgeIn), **_RULE}
@@ -83,15 +100,19 @@ def fields_of(project: Project, wish: JudgeIn) -> dict[str, Any]:
         raise ApiError(
             422, "invalid", str(wrong[0]), [{"path": "/criterion", "message": str(fault)} for fault in wrong]
         )
+    usual = preset.threshold if preset else 0.5
+    return {
+        **_source(project, wish), "name": name, "criterion": criterion, "sample_rate": wish.sample_rate,
+        "examples": wish.examples, "kind": kind, "threshold": usual if wish.threshold is UNSET else wish.threshold,
+    }  # fmt: skip
+
+
+def _source(project: Project, wish: AskedIn) -> dict[str, Any]:
+    """Who is asked; 404 where there is no such connection."""
     connection = ProviderConnection.objects.filter(project=project, name=wish.connection or "").first()
     if wish.connection and connection is None:
         raise _not_found("/connection", "There is no connection of this name.")
-    usual = preset.threshold if preset else 0.5
-    return {
-        "name": name, "criterion": criterion, "provider": wish.provider, "connection": connection,
-        "model": wish.model, "sample_rate": wish.sample_rate, "examples": wish.examples, "kind": kind,
-        "threshold": usual if wish.threshold is UNSET else wish.threshold,
-    }  # fmt: skip
+    return {"provider": wish.provider, "connection": connection, "model": wish.model}
 
 
 def _wish(request: Request, shape: type[Wish]) -> Wish:
@@ -134,7 +155,8 @@ class Presets(APIView):
 
 
 class RubricDraft(APIView):
-    permission_classes = [READERS]
+    def get_permissions(self) -> list[BasePermission]:
+        return [(BUILDERS if self.request.method == "POST" else READERS)()]
 
     @extend_schema(operation_id="judge_draft", **openapi_judges.DRAFT)
     def get(self, request: Request) -> Response:
@@ -146,6 +168,25 @@ class RubricDraft(APIView):
         if found is None:
             return Response({"criterion": None, "fails": 0, "passes": 0})
         return Response({"criterion": found.rubric, "fails": found.fails, "passes": found.passes})
+
+    @extend_schema(
+        operation_id="judge_draft_write", request={"application/json": body_of(AskedIn)}, **openapi_judges.DRAFT_WRITE
+    )
+    def post(self, request: Request) -> Response:
+        """Let a model draft a rubric from the same critiques; takes up to 45 s and draws on the budget of all judges.
+
+        It is text to read, change and send to `POST /api/v1/judges`; nothing is saved. 409 says why there is none.
+        """
+        caller, wish = caller_of(request), _wish(request, AskedIn)
+        asker = judges.draft(
+            caller.project, name="Draft", criterion="", threshold=0.5, sample_rate=0, **_source(caller.project, wish)
+        )
+        try:
+            written = rubric_writing.write(asker, actor=caller.user)
+        except rubric_writing.NotWritten as reason:
+            raise ApiError(409, "not_written", str(reason)) from None
+        told = {"criterion": written.draft.rubric, "fails": written.draft.fails, "passes": written.draft.passes}
+        return Response({**told, "cost_usd": written.cost_usd})
 
 
 class Preview(APIView):

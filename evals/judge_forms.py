@@ -35,17 +35,11 @@ def _finite(number: float) -> float:
     return number
 
 
-class JudgeForm(forms.Form):
-    """A new judge or the next version of one. ``source`` is a connection's number, or a provider of the environment."""
+class SourceForm(forms.Form):
+    """Which model is asked. ``source`` is a connection's number, or a provider of the environment."""
 
-    name = forms.CharField(max_length=100)
-    criterion = forms.CharField(max_length=MAX_RUBRIC)
     source = forms.ChoiceField()
     model = forms.CharField(max_length=120)
-    threshold = forms.FloatField(min_value=0, max_value=1)
-    sample_rate = PercentField()
-    kind = forms.ChoiceField(choices=KINDS, required=False)
-    examples = forms.IntegerField(min_value=0, max_value=few_shot.MOST, required=False)
 
     def __init__(self, project: Project, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -58,6 +52,24 @@ class JudgeForm(forms.Form):
             *((pk, f"{one.name} ({one.get_kind_display()})") for pk, one in self.connections.items()),
         ]
 
+    def clean(self) -> dict[str, Any]:
+        """Turns ``source`` into ``provider`` and ``connection``, as the service wants them."""
+        data = super().clean() or {}
+        source = data.pop("source", "")
+        connection: ProviderConnection | None = self.connections.get(source)
+        return {**data, "connection": connection, "provider": connection.kind if connection else source}
+
+
+class JudgeForm(SourceForm):
+    """A new judge or the next version of one."""
+
+    name = forms.CharField(max_length=100)
+    criterion = forms.CharField(max_length=MAX_RUBRIC)
+    threshold = forms.FloatField(min_value=0, max_value=1)
+    sample_rate = PercentField()
+    kind = forms.ChoiceField(choices=KINDS, required=False)
+    examples = forms.IntegerField(min_value=0, max_value=few_shot.MOST, required=False)
+
     def clean_threshold(self) -> float:
         return _finite(self.cleaned_data["threshold"])
 
@@ -65,16 +77,13 @@ class JudgeForm(forms.Form):
         return self.cleaned_data["examples"] or 0
 
     def clean(self) -> dict[str, Any]:
-        """Turns ``source`` into ``provider`` and ``connection``, as the service wants them."""
-        data = super().clean() or {}
+        data = super().clean()
         data["kind"] = data.get("kind") or Judge.Kind.SCORE
         if "criterion" in data:
             data["criterion"] = self._rubric(data["criterion"].replace("\r\n", "\n"), data["kind"])
         if data["kind"] == Judge.Kind.PAIRWISE and data.get("examples"):
             self.add_error("examples", "A comparison takes no examples.")
-        source = data.pop("source", "")
-        connection: ProviderConnection | None = self.connections.get(source)
-        return {**data, "connection": connection, "provider": connection.kind if connection else source}
+        return data
 
     def _rubric(self, rubric: str, kind: str) -> str:
         """Refused with the place of every variable that is not known or does not fit the kind."""

@@ -125,6 +125,10 @@ class Prompt:
     compares: bool = False
 
     @property
+    def form(self) -> str:
+        return "verdict"
+
+    @property
     def schema(self) -> dict[str, Any]:
         """What a reply has to look like."""
         return SCHEMA_PAIR if self.compares else SCHEMA
@@ -180,10 +184,11 @@ def build(
     if compares:
         return _both_orders(document, has, cut)
     missing = tuple(name for name in called if name in judge_variables.OF_LABELS and not getattr(has, name))
-    return Prompt(SYSTEM, _fenced({**document, "cut": cut}), cut, missing)
+    return Prompt(SYSTEM, fenced({**document, "cut": cut}), cut, missing)
 
 
-def _fenced(document: dict[str, Any]) -> str:
+def fenced(document: dict[str, Any]) -> str:
+    """The document as JSON between markers that nobody could know before."""
     marker = secrets.token_hex(8)
     return f"BEGIN {marker}\n{json.dumps(document, ensure_ascii=False, indent=1)}\nEND {marker}"
 
@@ -196,7 +201,7 @@ def _both_orders(document: dict[str, Any], has: Material, cut: Cut) -> Prompt:
     if longest > MAX_REFERENCE:
         cut["answers"] = {"shown": MAX_REFERENCE, "of": longest}
     one, other = (
-        _fenced({**document, "untrusted_first": first, "untrusted_second": second, "cut": cut})
+        fenced({**document, "untrusted_first": first, "untrusted_second": second, "cut": cut})
         for first, second in ((answer, wanted), (wanted, answer))
     )
     swapped = Prompt(SYSTEM_PAIR, other, cut, compares=True)

@@ -104,6 +104,12 @@ def access_of(judge: Judge | Replay) -> Access:
     return Access(judge.provider, base_url, key)
 
 
+def no_key_at_all() -> str:
+    """Which keys the installation lacks where it has none, in words; "" where it has one. Connections come on top."""
+    names = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+    return "" if any(getattr(settings, name) for name in names) else f"needs a key: {' or '.join(names)}"
+
+
 def missing_key(judge: Judge | Replay) -> str:
     """What the judge lacks, in words; "" when it can work."""
     try:

@@ -19,9 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from evals.judge_prompts import Prompt
 from projects import outbound, strictjson
 from projects.errors import ApiError
 
@@ -49,6 +48,19 @@ class Access:
 
     def __repr__(self) -> str:
         return f"Access({self.provider}, {self.base_url})"
+
+
+class Prompt(Protocol):
+    """What a model is asked, and the JSON schema that its reply is to follow under the name ``form``."""
+
+    @property
+    def system(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def schema(self) -> dict[str, Any]: ...
+    @property
+    def form(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ _importing = threading.Lock()
 
 
 def complete(access: Access, model: str, prompt: Prompt, *, timeout: float = DEADLINE_SECONDS) -> Reply:
-    """Asks the model once for a reply that follows the judge's schema.
+    """Asks the model once for a reply that follows the prompt's schema.
 
     ``timeout`` is the whole time in seconds. Touches no database; call it outside any transaction. Raises
     ProviderBusy, ProviderFailed, ProviderRefused, UnusableReply.
@@ -122,20 +134,22 @@ def complete(access: Access, model: str, prompt: Prompt, *, timeout: float = DEA
 
 
 def request(access: Access, model: str, prompt: Prompt) -> dict[str, Any]:
-    """The body that asks for a verdict in the provider's dialect: sent alone, or as one of a batch."""
+    """The body that asks for the prompt's form in the provider's dialect: sent alone, or as one of a batch."""
     if access.provider == "anthropic":
         return {
             "model": model, "system": prompt.system, "messages": [{"role": "user", "content": prompt.user}],
             "max_tokens": MAX_REPLY_TOKENS,
             # A forced tool call is the structured output that every model and compatible server has.
-            "tools": [{"name": "verdict", "description": "Hands in the verdict", "input_schema": prompt.schema}],
-            "tool_choice": {"type": "tool", "name": "verdict"},
+            "tools": [
+                {"name": prompt.form, "description": f"Hands in the {prompt.form}", "input_schema": prompt.schema}
+            ],
+            "tool_choice": {"type": "tool", "name": prompt.form},
         }  # fmt: skip
     return {
         "model": model,
         "messages": [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],
         "response_format": {
-            "type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": prompt.schema},
+            "type": "json_schema", "json_schema": {"name": prompt.form, "strict": True, "schema": prompt.schema},
         },
         "max_completion_tokens": MAX_REPLY_TOKENS,
         **({} if _FIXED_TEMPERATURE.search(model) else {"temperature": 0}),
@@ -332,7 +346,7 @@ def read_chat(body: dict[str, Any]) -> Reply:
     text = message.get("content")
     reply = Reply(text if isinstance(text, str) else "", *spent)
     if message.get("refusal") or choice.get("finish_reason") == "content_filter":
-        raise UnusableReply("The model refused to judge this.", reply)
+        raise UnusableReply("The model refused.", reply)
     if choice.get("finish_reason") == "length":
         raise UnusableReply("The model's reply was cut short.", reply)
     if not reply.text.strip():
@@ -351,7 +365,7 @@ def read_message(body: dict[str, Any]) -> Reply:
     text = json.dumps(handed[0].get("input"), ensure_ascii=False) if len(handed) == 1 else "".join(texts)
     reply = Reply(text, *spent)
     if body.get("stop_reason") == "refusal":
-        raise UnusableReply("The model refused to judge this.", reply)
+        raise UnusableReply("The model refused.", reply)
     if body.get("stop_reason") == "max_tokens":
         raise UnusableReply("The model's reply was cut short.", reply)
     if not reply.text.strip():

@@ -103,6 +103,14 @@ DRAFT: dict[str, Any] = {
     "request": None, "tags": ["Judges"],
     "responses": {200: _object(criterion={**_TEXT, "nullable": True}, fails=_COUNT, passes=_COUNT)},
 }  # fmt: skip
+DRAFT_WRITE: dict[str, Any] = {
+    "tags": ["Judges"],
+    "responses": {
+        200: _object(criterion=_TEXT, fails=_COUNT, passes=_COUNT, cost_usd=_USD),
+        404: OpenApiResponse(ERROR, "No such connection"),
+        409: OpenApiResponse(ERROR, "No draft: no key, no budget, too few critiques, or the provider's fault"),
+    },
+}  # fmt: skip
 CREATE: dict[str, Any] = {
     "tags": ["Judges"],
     "responses": {404: OpenApiResponse(ERROR, "No such connection"), 409: OpenApiResponse(ERROR, _NO_EXAMPLES),

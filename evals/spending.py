@@ -31,7 +31,7 @@ ASKED_AT_MOST = 2
 # Of the price of single calls, at OpenAI and at Anthropic alike.
 BATCH_SHARE = Decimal("0.5")
 # What providers add around each message and the schema, in tokens; generous.
-_AROUND = 200 + len(str(SCHEMA))
+AROUND = 200 + len(str(SCHEMA))
 _MONEY = DecimalField(max_digits=14, decimal_places=8)
 
 
@@ -71,7 +71,7 @@ def _whole_usd(judge: Judge, input_tokens: int | None, output_tokens: int | None
 
 def most_of(judge: Judge, prompt: Prompt, *, batched: bool = False) -> Decimal | None:
     """The most that one attempt can cost in US dollars; None where the model's price is not known."""
-    sent = len(prompt.system.encode()) + len(prompt.user.encode()) + len(REPAIR) + _AROUND
+    sent = len(prompt.system.encode()) + len(prompt.user.encode()) + len(REPAIR) + AROUND
     once = cost_usd(judge, sent, llm.MAX_REPLY_TOKENS, batched=batched)
     return None if once is None else once * asked_at_most(judge, batched=batched)
 
@@ -135,12 +135,7 @@ def reserve(judge: Judge, attempts: Sequence[tuple[JudgeJob, Prompt]], *, batch:
     """
     day = today()
     wanted = [most_of(judge, prompt, batched=batch is not None) for _, prompt in attempts]
-    Spend.objects.bulk_create(
-        [Spend(project_id=judge.project_id, judge_id=owner, period=period, starts=starts)
-         for owner, period, starts in _periods(judge, day)],
-        ignore_conflicts=True,
-    )  # fmt: skip
-    list(Spend.objects.select_for_update().filter(_rows(judge, day)).order_by("pk").values("pk"))
+    _take_turn(judge, day)
     found = caps(judge)
     fits, total = 0, Decimal(0)
     for amount in wanted:
@@ -154,6 +149,38 @@ def reserve(judge: Judge, attempts: Sequence[tuple[JudgeJob, Prompt]], *, batch:
         for (job, _), amount in zip(attempts[:fits], wanted, strict=False)
     )
     return fits
+
+
+def _take_turn(judge: Judge, day: date) -> None:
+    """Makes the rows of the judge's periods where they are missing, and holds them for the rest of the transaction."""
+    Spend.objects.bulk_create(
+        [Spend(project_id=judge.project_id, judge_id=owner, period=period, starts=starts)
+         for owner, period, starts in _periods(judge, day)],
+        ignore_conflicts=True,
+    )  # fmt: skip
+    list(Spend.objects.select_for_update().filter(_rows(judge, day)).order_by("pk").values("pk"))
+
+
+def hold(judge: Judge, most: Decimal | None) -> date | None:
+    """Books the most that a call without a job can cost before it is made; None where it does not fit under a cap.
+
+    It is booked as unknown at once: a process that dies during the call leaves it so, and nobody has to look for it.
+    """
+    day = today()
+    with transaction.atomic():
+        _take_turn(judge, day)
+        found = caps(judge)
+        if found and (most is None or any(most > cap.left_usd for cap in found)):
+            return None
+        _move(judge, day, reserved=Decimal(0), settled=Decimal(0), unknown=most or Decimal(0))
+    return day
+
+
+def release(judge: Judge, day: date, most: Decimal | None, *, spent: Decimal | None) -> None:
+    """Puts what a call has cost in the place of what ``hold`` booked for it on that day."""
+    with transaction.atomic():
+        settled, unknown = spent or Decimal(0), -(most or Decimal(0))
+        _move(judge, day, reserved=Decimal(0), settled=settled, unknown=unknown)
 
 
 @dataclass(frozen=True, slots=True)

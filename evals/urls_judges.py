@@ -9,6 +9,7 @@ urlpatterns = [
     # /p/<project>/judges/, /detectors/
     path("p/<slug:project>/judges/", judges.judge_list, name="judge-list"),
     path("p/<slug:project>/judges/new/", judge_new.judge_new, name="judge-new"),
+    path("p/<slug:project>/judge-draft/", judge_new.judge_draft, name="judge-draft"),
     path("p/<slug:project>/judge-budget/", judges.judge_budget, name="judge-budget"),
     path("p/<slug:project>/judges/<slug:judge>/", judges.judge_detail, name="judge-detail"),
     path("p/<slug:project>/judges/<slug:judge>/rate/", judges.judge_rate, name="judge-rate"),
