@@ -51,10 +51,7 @@ _ASKED_AGAIN = "SELECT EXISTS (SELECT 1 FROM evals_result WHERE run_id IN (%(run
 # Examples that ask and expect something else in the baseline's version are not compared with it.
 _OUTCOMES = """
 ), sides AS (
-  SELECT e.key,
-         CASE WHEN jsonb_typeof(e.expected #> '{label,severity}') = 'number'
-              THEN (e.expected #>> '{label,severity}')::numeric::int END AS severity,
-         coalesce(e.expected #>> '{label,category}', '') AS category,
+  SELECT e.key, e.severity, e.category,
          coalesce(v.n, 0) AS n, coalesce(v.k, 0) AS k, v.score,
          CASE WHEN comparable THEN coalesce(v.n0, 0) ELSE 0 END AS n0,
          CASE WHEN comparable THEN coalesce(v.k0, 0) ELSE 0 END AS k0,
