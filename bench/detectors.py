@@ -164,6 +164,7 @@ def translations() -> dict[str, list[str]]:
 
 SETS: tuple[tuple[str, str, Callable[[], Iterator[Judged]], str], ...] = (
     ("refusal", "xstest", xstest, "refusal"), ("groundedness", "begin", begin, "support"),
+    ("groundedness_embedding", "begin", begin, "support"),
     ("malformed", "llmfao_outputs", empty, "empty"), ("injection", "prompt_injection", attacks, ""),
     ("injection", "- giskard", lambda: attacks("giskard"), ""),
     ("injection", "- jbb_jbc", lambda: attacks("jbb_jbc"), ""),
@@ -222,11 +223,13 @@ def languages() -> None:
 def main() -> None:
     by_name = {detector.name: detector for detector in detectors()}
     heads = ("detector", "set", "n", "pos.", "flagged", "prec.", "recall", "acc.", "AUC")
-    print("{:14} {:16} {:>6} {:>6} {:>8} {:>7} {:>7} {:>7} {:>7}".format(*heads))
+    print("{:22} {:16} {:>6} {:>6} {:>8} {:>7} {:>7} {:>7} {:>7}".format(*heads))
     for name, data, judged, label in SETS:
+        if name not in by_name:  # the extra is not installed
+            continue
         row = measure(by_name[name], judged(), label)
         print(
-            f"{name:14} {data:16} {row['n']:6} {row['positives']:6} {row['flagged']:8} "
+            f"{name:22} {data:16} {row['n']:6} {row['positives']:6} {row['flagged']:8} "
             f"{row['precision']:7.3f} {row['recall']:7.3f} {row['accuracy']:7.3f} {row['auc']:7.3f}"
         )
     benign = [record for record in records("prompt_injection/prompt_injection")
@@ -234,9 +237,12 @@ def main() -> None:
     found = [by_name["injection"].detect(_asked(record["messages"][-1]["content"])) for record in benign]
     over = sum(one is not None and bool(by_name["injection"].flags(one.value)) for one in found)
     print(f"injection      NotInject: {over} of {len(benign)} flagged, {over / len(benign):.3f}")
-    ordinary(detectors())
+    usual = tuple(detector for detector in detectors() if detector.default_on)
+    ordinary(usual)
     languages()
-    print(f"\nall {len(by_name)} detectors: {speed(detectors()):,.0f} interactions/s on one core (goal 400)")
+    print(f"\nall {len(usual)} that are on: {speed(usual):,.0f} interactions/s on one core (goal 400)")
+    for detector in set(detectors()) - set(usual):
+        print(f"{detector.name}: {speed((detector,)):,.1f} interactions/s on one core")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def scores_of(interaction: Interaction, settings: Settings, lengths: subjects.Le
     subject = subjects.subject_of(interaction, lengths)
     for detector in detectors():
         setting = settings.get((interaction.project_id, detector.name))
-        if setting is not None and not setting.enabled:
+        if not (detector.default_on if setting is None else setting.enabled):
             continue
         score = _score(detector, subject, interaction, None if setting is None else setting.threshold)
         if score is not None:

@@ -112,13 +112,9 @@ def detector_rows(project: Project) -> list[DetectorRow]:
     rows = []
     for detector in detectors():
         setting, (flagged, found) = settings.get(detector.name), counts.get(detector.name, (0, 0))
+        enabled = setting.enabled if setting else detector.default_on
         own = setting.threshold if setting else None
-        rows.append(
-            DetectorRow(
-                detector, setting is None or setting.enabled, detector.threshold if own is None else own,
-                flagged, found,
-            )
-        )  # fmt: skip
+        rows.append(DetectorRow(detector, enabled, detector.threshold if own is None else own, flagged, found))
     return rows
 
 

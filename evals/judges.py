@@ -11,6 +11,7 @@ from django.db.models import Max
 from django.utils.text import slugify
 
 from evals import batches, calibration, few_shot, judging
+from evals.detectors import detectors
 from evals.models import CalibrationRead, DetectorSetting, Judge, JudgeBudget, JudgeJob
 from feedback.models import Interaction
 from projects import audit
@@ -151,7 +152,10 @@ def replay(judge: Judge, *, actor: User | None, only: list[int] | None = None) -
 @transaction.atomic
 def set_detector(project: Project, *, detector: str, choice: DetectorChoice, actor: User | None) -> DetectorSetting:
     """The project's choice about a detector; what it does not name stays. Old scores stay as they are."""
-    setting, _ = DetectorSetting.objects.update_or_create(project=project, detector=detector, defaults={**choice})
+    usual = {one.name: one.default_on for one in detectors()}.get(detector, True)
+    setting, _ = DetectorSetting.objects.update_or_create(
+        project=project, detector=detector, defaults={**choice}, create_defaults={"enabled": usual, **choice}
+    )
     audit.record(
         project, actor, "detector.set", detector, by="key", enabled=setting.enabled, threshold=setting.threshold
     )

@@ -14,10 +14,11 @@ from evals.detectors.interface import MAX_OUTPUT, Detector, Finding, Subject
 
 # A word, or one character of the scripts that write no blanks.
 _TOKEN = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯฀-๿]|[^\W_]+")
-_SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")
+# A point within a number or an address ends no sentence.
+SENTENCE = re.compile(r"(?:[^.!?。！？\n]|[.!?](?=\w))+[.!?。！？]*")
 _MIN_CONTENT_WORDS = 3
 _SHOWN_WORDS = 8
-_SHOWN_SENTENCES = 5
+_SHOWNSENTENCES = 5
 
 # Function words carry no facts. They also tell the language: an answer in another language than its documents
 # shares no words with them and yet may be right, so nothing is said about it.
@@ -111,7 +112,7 @@ def unsupported(text: str, documents: list[str]) -> list[str]:
 def _weak(text: str, known: frozenset[str]) -> list[tuple[float, re.Match[str]]]:
     """Each sentence of which less than half of the content words are known, with that share."""
     weak = []
-    for match in _SENTENCE.finditer(text):
+    for match in SENTENCE.finditer(text):
         content = [word for word in tokens(match.group()) if word not in _STOP]
         share = sum(word in known for word in content) / len(content) if content else 1.0
         if len(content) >= _MIN_CONTENT_WORDS and share < 0.5:
@@ -121,7 +122,7 @@ def _weak(text: str, known: frozenset[str]) -> list[tuple[float, re.Match[str]]]
 
 def _weakest_sentences(output: str, known: frozenset[str]) -> list[dict[str, object]]:
     """Where the least known sentences stand, weakest first."""
-    weakest = sorted(_weak(output, known), key=lambda entry: entry[0])[:_SHOWN_SENTENCES]
+    weakest = sorted(_weak(output, known), key=lambda entry: entry[0])[:_SHOWNSENTENCES]
     return [
         {"target": "output", "start": match.end() - len(match.group().lstrip()), "end": match.end()}
         for _, match in weakest

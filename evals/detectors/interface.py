@@ -78,6 +78,7 @@ class Detector:
     threshold: float | None
     detect: Callable[[Subject], Finding | None]
     low_is_bad: bool = False
+    default_on: bool = True
 
     def flags(self, value: float, threshold: float | None = None) -> bool | None:
         """Whether a value is a problem, by the project's threshold or else the detector's own; None without any."""

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from evals import backfills, batches, calibration, judge_reports, judges, judging, spending, throttle
+from evals import backfills, batches, calibration, embedder, judge_reports, judges, judging, spending, throttle
 from evals.calibration import Pair
 from evals.detectors import detectors
 from evals.judge_forms import (
@@ -36,6 +36,7 @@ def judge_list(request: ProjectRequest) -> HttpResponse:
         "section": "judges",
         "judges": rows,
         "detectors": judge_reports.detector_rows(request.project),
+        "install": "" if embedder.available() else embedder.INSTALL,
         "needs": sorted({row.needs for row in rows if row.needs and row.judge.enabled}),
         "budget": JudgeBudget.objects.filter(project=request.project).first(),
     }

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from evals import detectors as package
+from evals import embedder
 from evals.detectors import Detector, Finding, Subject, detectors, groundedness, malformed, refusal
 from tests import realdata
 
@@ -16,6 +17,8 @@ OURS = {
     "refusal", "malformed", "groundedness", "pii", "toxicity", "injection", "language", "frustration", "repetition",
     "truncation", "length",
 }  # fmt: skip
+if embedder.available():
+    OURS.add("groundedness_embedding")
 DOCUMENT = "The account fee is 4.90 euros a month. It is charged on the first working day. Students pay nothing."
 
 
