@@ -25,7 +25,7 @@ VISITS_A_DAY = 40
 # Monday to Sunday, and the hours of a day (UTC): people write in the morning and after dinner.
 WEEKDAYS = [1.25, 1.15, 1.1, 1.05, 1.0, 0.7, 0.6]
 HOURS = [1, 0.5, 0.3, 0.2, 0.3, 1, 3, 6, 9, 10, 9.5, 8, 7, 7.5, 8, 7.5, 7, 8, 9, 8.5, 7, 5, 3.5, 2]
-JUDGED = 0.22
+JUDGED = 0.45  # so many that each part of the reviewers' labels has its 30 pairs on every day
 OUTAGE_DAY, OUTAGE_MINUTES, OUTAGE_VISITS, OUTAGE_SHARE = -12, 90, 20, 0.3
 ERROR_SHARE = 0.0015
 EVERYDAY = 0.65  # of the written shares of faults, where no new prompt spoils things

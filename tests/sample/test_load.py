@@ -29,6 +29,7 @@ from annotations.models import (
     TriageRevision,
     TriageRule,
 )
+from evals import calibration
 from evals.models import DatasetVersion, Example, Judge, JudgeJob, Run
 from feedback.models import Feedback, Inbox, Interaction, Score
 from monitoring.models import Alert, MetricBucket
@@ -171,6 +172,9 @@ def test_the_judge_has_a_job_for_each_verdict_and_mostly_agrees_with_the_reviewe
     assert len(agreed) >= 30
     assert not JudgeJob.objects.filter(judge=judge, cost_usd=None).exists()  # at the fictional model's fictional price
     assert 0.72 <= sum(agreed) / len(agreed) <= 0.95
+    pairs = calibration.pairs(judge)
+    for part in (calibration.DEV, calibration.TEST):  # the page has its figures, and the test part can be read
+        assert calibration.agreement(pair for pair in pairs if pair.part == part).enough, part
 
 
 @pytest.mark.django_db
