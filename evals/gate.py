@@ -72,7 +72,8 @@ class Outcome:
     """One example: did the candidate pass, did the baseline? None where there is no answer to compare.
 
     ``repeats`` and ``before`` are passes and judged answers of either side, where an example was asked several times.
-    ``score`` and ``baseline_score`` are means of the answers' scores, 0 to 1.
+    ``score`` and ``baseline_score`` are means of the answers' scores, 0 to 1. ``known_flaky`` says that an earlier run
+    contradicted itself on it.
     """
 
     key: str
@@ -84,11 +85,12 @@ class Outcome:
     before: tuple[int, int] = (0, 0)
     score: float | None = None
     baseline_score: float | None = None
+    known_flaky: bool = False
 
     @property
     def flaky(self) -> bool:
-        """Whether one side contradicts itself on this example."""
-        return any(0 < passes < answers for passes, answers in (self.repeats, self.before))
+        """Whether one side contradicts itself on this example, or an earlier run did."""
+        return self.known_flaky or any(0 < passes < answers for passes, answers in (self.repeats, self.before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def decide(outcomes: Sequence[Outcome], rules: Rules, *, has_baseline: bool, loa
     categories = compare_categories(pairs, rules.alpha) if has_baseline else []
     tests = [_answered(len(outcomes), len(answered), rules)]
     if has_baseline:
-        tests.append(_no_critical(broken, rules))
+        tests.append(_no_critical(pairs, rules))
         tests += _no_losses(broken, fixed, pairs, rules)
         tests += _no_category(categories, rules)
     floor = rules.min_pass_rate if rules.min_pass_rate is not None else None if has_baseline else 1.0
@@ -207,11 +209,17 @@ def _answered(total: int, answered: int, rules: Rules) -> Test:
     return Test("answered", met, detail, {"unanswered": missing})
 
 
-def _no_critical(broken: list[Outcome], rules: Rules) -> Test:
-    """A critical example that newly fails closes the gate. Where a side contradicts itself, its answers are compared
-    by Fisher's test: below alpha it fails, otherwise the question is open until it was asked more often."""
-    worst = [entry for entry in broken if entry.severity is not None and entry.severity <= rules.critical_severity]
-    unsure = [entry for entry in worst if entry.flaky and _fisher(entry) >= rules.alpha]
+def _no_critical(pairs: list[Outcome], rules: Rules) -> Test:
+    """A critical example that newly fails closes the gate.
+
+    Where it is flaky, the answers of both sides are compared by Fisher's test, by Holm's correction over all critical
+    flaky ones: below alpha it fails, otherwise the question is open until it was asked more often.
+    """
+    critical = [entry for entry in pairs if entry.severity is not None and entry.severity <= rules.critical_severity]
+    worst = [entry for entry in critical if entry.baseline and not entry.passed]
+    flaky = [entry for entry in critical if entry.flaky]
+    chance = {entry.key: p for entry, p in zip(flaky, paired.holm([_fisher(entry) for entry in flaky]), strict=True)}
+    unsure = [entry for entry in worst if chance.get(entry.key, 0.0) >= rules.alpha]
     name, lost = "no critical newly fails", len(worst) - len(unsure)
     figures: dict[str, float | int | None] = {"count": lost, "flaky": len(unsure)}
     if lost:
@@ -219,7 +227,7 @@ def _no_critical(broken: list[Outcome], rules: Rules) -> Test:
         return Test(name, False, detail, figures)
     if unsure:
         first = unsure[0]
-        often = paired.repeats_needed(*first.repeats, *first.before, rules.alpha)
+        often = paired.repeats_needed(*first.repeats, *first.before, rules.alpha / len(flaky))
         detail = f"{first.key} is critical and flaky: {_of(first.repeats)} now, {_of(first.before)} before"
         return Test(name, None, detail + (f"; ask it {often} times on both sides" if often else ""), figures)
     return Test(name, True, "no critical example newly fails", figures)

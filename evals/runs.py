@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -106,9 +106,8 @@ def _plan(version: DatasetVersion, repeats: int, flaky_repeats: int) -> dict[str
 def flaky_keys(version: DatasetVersion) -> list[str]:
     """The examples that passed and failed within one of the last LOOKED_BACK finished runs on this dataset."""
     recent = Run.objects.filter(version__dataset_id=version.dataset_id, state=Run.State.FINISHED)
-    ids = list(recent.order_by("-created_at").values_list("pk", flat=True)[:LOOKED_BACK])
     mixed = (
-        Result.objects.filter(run__in=ids, passed__isnull=False)
+        Result.objects.filter(run__in=recent.order_by("-created_at").values("pk")[:LOOKED_BACK], passed__isnull=False)
         .values("run", "example_key")
         .annotate(kinds=Count("passed", distinct=True))
         .filter(kinds=2)
@@ -236,8 +235,13 @@ def finish_run(run: Run) -> Run:
             409, "incomplete", f"{len(missing)} of {run.summary['total']} examples have no result yet.",
             [{"path": f"/examples/{key}", "message": "has no result"} for key in missing[:MAX_MISSING_LISTED]],
         )  # fmt: skip
+    known = set(flaky_keys(run.version))
+    outcomes = [
+        replace(outcome, known_flaky=True) if outcome.key in known else outcome
+        for outcome in comparison.outcomes(run, run.baseline)
+    ]
     report = gate.decide(
-        comparison.outcomes(run, run.baseline), gate.Rules.parse(run.summary["rules"]),
+        outcomes, gate.Rules.parse(run.summary["rules"]),
         has_baseline=run.baseline_id is not None, load=comparison.load(run, run.baseline),
     )  # fmt: skip
     Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).update(

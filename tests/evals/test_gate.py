@@ -212,8 +212,8 @@ def test_the_flake_rate_is_the_chance_that_two_answers_differ() -> None:
     assert paired.disagreement([(1, 1), (0, 0)]) is None
 
 
-def critical(repeats: tuple[int, int], before: tuple[int, int]) -> gate.Report:
-    worst = Outcome("worst", False, True, severity=1, repeats=repeats, before=before)
+def critical(repeats: tuple[int, int], before: tuple[int, int], *, known: bool = False) -> gate.Report:
+    worst = Outcome("worst", False, True, severity=1, repeats=repeats, before=before, known_flaky=known)
     return gate.decide([*outcomes(300), worst], Rules(), has_baseline=True)
 
 
@@ -226,6 +226,34 @@ def test_a_flaky_critical_example_is_asked_again_before_it_closes_the_gate() -> 
     assert critical((1, 10), (10, 10)).verdict == "fail"  # beyond chance
     assert critical((0, 3), (3, 3)).verdict == "fail"  # it never passes now: that is not flaky
     assert critical((0, 1), (1, 1)).verdict == "fail"
+
+
+def test_what_an_earlier_run_found_flaky_does_not_close_the_gate_by_one_answer() -> None:
+    once = critical((0, 1), (1, 1), known=True)
+    assert once.verdict == "inconclusive"
+    assert "worst is critical and flaky: 0 of 1 pass now, 1 of 1 pass before; ask it 4 times" in once.reason
+    assert critical((0, 4), (4, 4), known=True).verdict == "fail"
+
+
+@pytest.mark.parametrize("asked", [1, 3, 10])
+def test_critical_examples_known_to_be_flaky_raise_few_false_alarms(asked: int) -> None:
+    """Identical systems, 20 critical examples of which four pass every other time: the false alarms of 400 runs."""
+    rng = random.Random(asked)
+
+    def side(share: float) -> tuple[int, int]:
+        return sum(rng.random() < share for _ in range(asked)), asked
+
+    def outcome(number: int) -> Outcome:
+        share = 0.5 if number < 4 else 1.0
+        now, before = side(share), side(share)
+        return Outcome(f"k{number:03}", now[0] * 2 > asked, before[0] * 2 > asked, 1 if number < 20 else 3,
+                       repeats=now, before=before, known_flaky=share < 1)  # fmt: skip
+
+    failed = sum(
+        gate.decide([outcome(number) for number in range(200)], Rules(), has_baseline=True).verdict == "fail"
+        for _ in range(400)
+    )
+    assert failed / 400 <= 0.05
 
 
 def test_flakiness_says_how_many_flips_it_makes_by_itself() -> None:

@@ -230,6 +230,23 @@ def test_what_was_flaky_before_is_asked_more_often_by_plan(project: Project, sk:
     assert sk.post(f"{path}/finish")[1]["verdict"] == "pass"
 
 
+def test_one_answer_to_a_critical_example_that_was_flaky_before_decides_nothing(
+    project: Project, sk: Api, people: dict[str, User]
+) -> None:
+    contents = [golden.content(f"k{n}") for n in range(4)]
+    for one in contents:
+        one.expected["label"]["severity"] = 1
+    golden.frozen(project, *contents)
+    test_a_run_that_plans_repeats_is_complete_when_all_are_there(project, sk, None)
+    baseline = run(sk, True, True, True, True)
+    runs.approve_baseline(Run.objects.get(pk=baseline["id"]), actor=people["engineer"])
+    flaky = run(sk, True, False, True, True)
+    assert flaky["verdict"] == "inconclusive"
+    assert "k1 is critical and flaky: 0 of 1 pass now, 1 of 1 pass before" in flaky["reason"]
+    steady = run(sk, True, True, False, True)
+    assert (steady["verdict"], steady["reason"]) == ("fail", "1 critical example newly fails")
+
+
 def test_only_as_many_answers_are_compared_as_the_other_side_has(
     project: Project, sk: Api, people: dict[str, User], version: Any
 ) -> None:
@@ -344,5 +361,5 @@ def test_ten_thousand_examples_are_decided_in_a_fixed_number_of_queries(
     Result.objects.bulk_create(
         Result(run=started, example_key=f"{n:05}", passed=n > 10, fingerprint=b"f") for n in range(300)
     )
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         assert runs.finish_run(started).verdict == "fail"
