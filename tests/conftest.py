@@ -26,6 +26,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("takes many minutes: runs with --nightly")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named after their parameter: gzip writes the time into them, and all workers must find the same."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
     keys.forget()
