@@ -71,6 +71,7 @@ class Judge(models.Model):
     output_price = usd(null=True)
     # What people said of other answers, as few_shot.choose copied it; never changes, not even before the first job.
     examples = models.JSONField(default=list, db_default=[])
+    recalibrate_since = models.DateTimeField(null=True, help_text="Since when judge_watch says: calibrate it again")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

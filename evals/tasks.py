@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from evals import analysis, batches, curation, judging, replaying
+from evals import analysis, batches, curation, judge_watch, judging, replaying
 from feedback import inbox
 from feedback.models import Inbox
 from projects import doorbell
@@ -28,6 +28,12 @@ def batch() -> None:
     """Sends and follows batches of judge jobs. At most one submission unseen; one score per job, see ``batches``."""
     if batches.work():
         doorbell.ring("evals.batch")
+
+
+@shared_task(name="evals.watch_judges")
+def watch_judges() -> None:
+    """Tells of judges that have drifted from people. Once for each, by a mark in the transaction of the message."""
+    judge_watch.watch()
 
 
 @shared_task(name="evals.replay")

@@ -27,6 +27,7 @@ EVENTS: dict[str, str] = {
     "label.settled": "A label was settled",
     "dataset.frozen": "A dataset version was frozen",
     "run.finished": "A regression run finished",
+    "judge.due": "A judge has to be calibrated again",
     "alert.opened": "An alert opened",
     "alert.closed": "An alert closed",
     "rollout.decided": "A rollout was decided",

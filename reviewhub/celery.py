@@ -27,6 +27,7 @@ app.conf.beat_schedule = {
     "measure-strata": {"task": "annotations.measure_strata", "schedule": 3600.0, "options": {"expires": 600}},
     "judge": {"task": "evals.judge", "schedule": 10.0, "options": {"expires": 30}},
     "batch": {"task": "evals.batch", "schedule": 15.0, "options": {"expires": 30}},
+    "watch-judges": {"task": "evals.watch_judges", "schedule": 3600.0, "options": {"expires": 600}},
     "replay": {"task": "evals.replay", "schedule": 10.0, "options": {"expires": 30}},
     "alerts": {"task": "monitoring.evaluate_alerts", "schedule": 30.0, "options": {"expires": 60}},
     "deliveries": {"task": "projects.deliver", "schedule": 10.0, "options": {"expires": 30}},

@@ -12,11 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotations.models import Label
-from evals import calibration
+from evals import calibration, tasks
 from evals.calibration import DEV, TEST, TRAIN, Pair, part_of
 from evals.judge_agreement import Agreement
 from evals.models import CalibrationRead, Judge
-from projects.models import AuditEntry, Project
+from projects import webhooks
+from projects.models import AuditEntry, Delivery, Project
 from tests import realdata
 from tests.evals.judge_work import judge
 from tests.evals.test_judge_pages import BrowserOf, judged, page, post
@@ -209,6 +210,15 @@ def test_drift_from_people_is_an_alarm(browser_of: BrowserOf, project: Project, 
     for _ in range(30):
         in_part(of, DEV, 0.9, "fail")
     assert "Calibrate it again" in page(browser_of("viewer"), "judges/correct/")
+    webhooks.create(project, url="https://hooks.example.com/x", events=["judge.due"], actor=None)
+    tasks.watch_judges()
+    tasks.watch_judges()
+    (told,) = Delivery.objects.values_list("event", "payload")
+    assert told == ("judge.due", {"judge": "correct", "version": of.version, "drift": -1.0})
+    assert "calibrate it again" in page(browser_of("viewer"), "judges/")
+    Label.objects.filter(settled_at__gt=timezone.now() - timedelta(days=28)).delete()
+    tasks.watch_judges()
+    assert "calibrate it again" not in page(browser_of("viewer"), "judges/")
 
 
 def test_queries_do_not_grow_with_labels(browser_of: BrowserOf, project: Project) -> None:
