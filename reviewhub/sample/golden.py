@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+from django.db import transaction
 from django.db.models import Q
 
 from annotations.models import Label, Verdict
@@ -30,18 +31,21 @@ def curate(project: Project, team: Team, now: datetime) -> DatasetVersion:
     dataset = Dataset.objects.get(project=project, slug=datasets.DEFAULT_SLUG)
     for day, note in zip(FREEZE_DAYS, NOTES, strict=True):
         moment = now + timedelta(days=day)
-        settled = Label.objects.filter(project=project, settled_at__lt=moment).count()
-        waiting = settled - Label.objects.filter(project=project).count() + _unread(project)
-        if waiting > 0:
-            inbox.consume(Inbox.Stage.CURATE, curation.handle, batch=waiting)
+        _propose(project, moment)
         datasets.approve_all(dataset, actor=team.engineer)
         _freeze(dataset, team, moment, note)
     inbox.drain(Inbox.Stage.CURATE, curation.handle)
     return dataset.versions.filter(frozen_at__isnull=False).order_by("-number")[0]
 
 
-def _unread(project: Project) -> int:
-    return Inbox.objects.filter(stage=Inbox.Stage.CURATE, kind=Inbox.Kind.LABEL, project_id=project.pk).count()
+@transaction.atomic
+def _propose(project: Project, until: datetime) -> None:
+    """Lets the labels that were settled by then propose examples. They were not cast in the order of their dates."""
+    settled = Label.objects.filter(project=project, settled_at__lt=until)
+    unread = Inbox.objects.filter(stage=Inbox.Stage.CURATE, kind=Inbox.Kind.LABEL, object_id__in=settled.values("pk"))
+    rows = list(unread.order_by("pk"))
+    curation.handle(rows)
+    Inbox.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def _freeze(dataset: Dataset, team: Team, moment: datetime, note: str) -> None:
