@@ -62,7 +62,7 @@ def test_a_thumbs_down_becomes_a_task_through_the_real_broker(hub: Hub) -> None:
         "id": "r-1", "messages": [{"role": "user", "content": "What is the fee?"}], "output": "There is none.",
     })  # fmt: skip
     call(hub, "/api/v1/feedback", key, {"interaction_id": "r-1", "kind": "thumbs", "value": "down"})
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while waiting(hub, token) == before and time.monotonic() < end:
         time.sleep(0.2)
     assert waiting(hub, token) > before
