@@ -27,7 +27,7 @@ def test_a_rule_is_written_in_seconds_and_percent(browser_of: Callable[[str], Cl
     rule.refresh_from_db()
     assert rule.threshold == pytest.approx(0.125)
     assert "over 12.5\xa0% for 30\xa0min" in client.get("/p/acme/alerts/").content.decode()
-    assert AuditEntry.objects.filter(action__startswith="alert_rule.").count() == 2
+    assert AuditEntry.objects.filter(project=project, action__startswith="alert_rule.").count() == 2
 
 
 @pytest.mark.parametrize(
