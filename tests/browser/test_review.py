@@ -507,6 +507,16 @@ def test_axe_finds_nothing_on_a_phone(visit: Callable[..., Visitor], wait_in: An
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_a_window_as_narrow_as_a_phone_holds_it_too(
+    visit: Callable[..., Visitor], wait_in: Callable[..., Task]
+) -> None:
+    """With a mouse there are key hints, which a phone has not; a page at 400 % is as narrow."""
+    wait_in("first", output="The fee is ten euros a month.")
+    visitor = visit("reviewer", viewport={"width": 390, "height": 844})
+    visitor.open(REVIEW)
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def violations(page: Page, rules: list[str] | None = None) -> list[str]:
     """What axe finds: of these rules, else of all of WCAG 2.2 AA and of good practice."""
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
