@@ -183,7 +183,7 @@ def _facets_of_fact(fact: Fact, counts: Counts, wanted: Filters, titles: Mapping
 
 def _facet_of_keys(fact: Fact, counts: Counts, chosen: list[str], titles: Mapping[tuple[str, str], str]) -> Facet:
     """The commonest of those that two or more rows have, and what is chosen."""
-    found = dict(counts.facets.get(fact.name, []))
+    found = dict(sorted(counts.facets.get(fact.name, []), key=lambda pair: (-pair[1], pair[0])))
     common = [value for value, number in found.items() if number > 1 and (fact.name, value) in titles]
     values = dict.fromkeys([*common[:FACET_VALUES], *chosen])
     choices = [

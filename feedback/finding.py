@@ -24,7 +24,7 @@ from projects.models import Project
 
 NEAR = 2_000  # how many of the newest are looked at before an index is asked
 EXACTLY = 1_000  # rare matches are counted up to here
-KEYS = 20  # of a fact whose values are keys, which may be as many as the rows, the commonest
+KEYS = 20  # of a fact whose values are keys, which may be as many as the rows: the chosen and the commonest
 _COLUMNS = ", ".join(dict.fromkeys(["id", "happened_at", *EXACT.values(), "tags", "latency_ms", "cost_usd"]))
 _TOKENS = facet_tokens.spelt("project_id", "tags", list(FACET_COLUMNS))
 
@@ -259,7 +259,11 @@ def _count(
                     f"SELECT '{name}', fact.value::text, count(DISTINCT hits.id) FROM hits, {said} "
                     f"WHERE {others} AND fact.id = hits.id AND {WITHIN} GROUP BY 2"
                 )
-                parts.append(f"({counted} ORDER BY 3 DESC, 2 LIMIT {KEYS})" if fact.titles else counted)
+                if fact.titles:  # what is chosen is counted however rare it is
+                    query.values[f"chosen_{name}"] = query.wanted.facts.get(name, [])
+                    chosen = f"fact.value::text = ANY(%(chosen_{name})s::text[])"
+                    counted = f"({counted} ORDER BY {chosen} DESC, 3 DESC, 2 LIMIT {KEYS})"
+                parts.append(counted)
     statement = (
         f"WITH near AS MATERIALIZED ({source}), {ENDS}, "
         f"tested AS MATERIALIZED (SELECT *{', ' + tests if tests else ''} FROM near "

@@ -88,6 +88,16 @@ def test_the_facet_offers_what_several_have_and_the_chip_says_its_words(
     assert 'href="?status=error"' in html
 
 
+def test_what_is_chosen_is_counted_though_others_are_commoner(
+    fees: Cluster, browser_of: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "KEYS", 1)
+    rare = Cluster.objects.get(head__external_id="d")
+    listing = browser_of("lead").get(f"{LIST}?cluster={rare.pk}").context["listing"]
+    (facet,) = [facet for facet in listing.facets if facet.name == "cluster"]
+    assert [(choice.value, choice.count, choice.chosen) for choice in facet.choices] == [(str(rare.pk), 2, True)]
+
+
 def test_the_page_and_its_counts_cost_the_same_queries_with_twice_the_clusters(
     fees: Cluster, browser_of: Callable[[str], Client], project: Project
 ) -> None:
