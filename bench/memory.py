@@ -24,7 +24,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "client")]
 import psycopg  # noqa: E402
 
 from tests.runner.hub import Hub  # noqa: E402
-from tests.services.test_kills import database_of  # noqa: E402
 
 BATCH, WAITING_MAX = 500, 6_000
 MIB = 1024**2
@@ -80,7 +79,7 @@ def measure(hub: Hub, total: int, tell: Any) -> list[dict[str, float]]:
     key = hub.bootstrap("memory")["secret_key"]
     worker = hub.children()["worker"]
     curve: list[dict[str, float]] = []
-    with psycopg.connect(database_of(hub), autocommit=True) as database:
+    with psycopg.connect(hub.database(), autocommit=True) as database:
 
         def waiting() -> int:
             return database.execute("SELECT count(*) FROM feedback_inbox").fetchone()[0]  # type: ignore[index]

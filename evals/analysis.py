@@ -11,7 +11,7 @@ from typing import Any
 from evals import judging, subjects
 from evals.detectors import Detector, Subject, detectors
 from evals.models import DetectorSetting, Judge, JudgeJob
-from feedback import search, session_analysis
+from feedback import inbox, search, session_analysis
 from feedback.models import Inbox, Interaction, Score
 from feedback.services import record_scores
 from projects.models import Project
@@ -55,6 +55,7 @@ def analyse(rows: list[Inbox]) -> None:
     pairs = [(judge, item) for judge in judges for item in batches[judge.project_id] if drawn(judge, item)]
     if pairs:
         judging.enqueue(pairs, JudgeJob.Purpose.LIVE)
+    inbox.ring_others()
 
 
 def _newest(interactions: list[Interaction]) -> dict[int, dict[str, Score]]:

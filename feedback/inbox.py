@@ -43,8 +43,21 @@ def announce(kind: Inbox.Kind, project_id: int, object_ids: Iterable[int]) -> No
 
 
 def ring(kind: Inbox.Kind) -> None:
-    """Rings the stages that read this kind, after commit."""
-    for stage in STAGES[kind]:
+    """Rings the stages that read this kind, after commit.
+
+    Of interactions the first alone: it rings the others when it is done. Rung at once they would read each interaction
+    and a moment later its scores.
+    """
+    _ring(STAGES[kind][:1] if kind == Inbox.Kind.INTERACTION else STAGES[kind])
+
+
+def ring_others() -> None:
+    """Rings the stages that read interactions after the first, at the end of its transaction."""
+    _ring(STAGES[Inbox.Kind.INTERACTION][1:])
+
+
+def _ring(stages: Iterable[Inbox.Stage]) -> None:
+    for stage in stages:
         doorbell.ring(f"inbox.{stage}")
 
 

@@ -1,14 +1,31 @@
 """Celery: only a doorbell. Messages carry a name or an id; every piece of work waits in PostgreSQL."""
 
 import os
+import sys
+from typing import Any
 
 from celery import Celery
+from celery.signals import task_postrun, task_prerun
+from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reviewhub.settings")
 
 app = Celery("reviewhub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# Celery ends the database connection before and after each task. A new one knows no plan and has read no catalog:
+# with a task for every few facts that was half of what PostgreSQL did (137 ms for a trace of 1,000 spans, 65 without).
+# They are kept as the web server keeps its own: until they are old, or do not work any more.
+app.conf.update(CELERY_DB_REUSE_MAX=sys.maxsize)
+
+
+@task_prerun.connect
+@task_postrun.connect
+def _keep_what_works(sender: Any, **_: Any) -> None:
+    if not sender.request.is_eager:  # what is called in a transaction goes on in it
+        close_old_connections()
+
 
 # The sweepers: what a lost message left behind is found again within these seconds.
 app.conf.beat_schedule = {

@@ -6,12 +6,11 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from feedback import limits, rows, search
+from feedback import inbox, limits, rows, search
 from feedback.models import Inbox, Interaction, Span
 from feedback.rows import INTERACTION_COLUMNS, SPAN_COLUMNS
 from feedback.schema import SpanIn
 from feedback.services.writing import copy
-from projects import doorbell
 from projects.models import Project
 
 # What people may have added meanwhile (PATCH) is kept.
@@ -40,7 +39,7 @@ def rewrite_interaction(project: Project, pk: int, body: dict[str, Any]) -> bool
     search.index([pk])
     for stage in (Inbox.Stage.ANALYSE, Inbox.Stage.TRIAGE):
         Inbox.objects.create(stage=stage, kind=Inbox.Kind.INTERACTION, project_id=project.pk, object_id=pk)
-        doorbell.ring(f"inbox.{stage}")
+    inbox.ring(Inbox.Kind.INTERACTION)
     return True
 
 

@@ -72,6 +72,12 @@ def assemble_waiting(*, pause: timedelta = PAUSE, quiet: timedelta = QUIET, batc
     return len(made) < len(traces) or len(traces) == batch
 
 
+def waits(longer_than: timedelta) -> bool:
+    """Whether a trace with its root has been ripe for longer; costs the same however many there are."""
+    ripe = TelemetryTrace.objects.filter(waiting=True, rooted=True, touched_at__lte=Now() - PAUSE - longer_than)
+    return ripe.exists()
+
+
 def _read(traces: Sequence[Trace]) -> Iterator[tuple[Trace, list[WireSpan]]]:
     by_key = {trace.pk: trace for trace in traces}
     chunks = TelemetryChunk.objects.filter(trace__in=traces).order_by("trace_id").values_list("trace_id", "body")
@@ -166,7 +172,7 @@ def _finish(one: Made) -> None:
             _record_verdict(one.trace, verdict)
         except ApiError as error:
             one.trace.problem = error.message[:300]
-    masked: Counter[str] = sum((Counter(span.masked) for span in one.spans), Counter())
+    masked: Counter[str] = sum((Counter(span.masked) for span in one.spans if span.masked), Counter())
     if masked and one.trace.interaction_id is not None and not one.trace.forgotten:
         Interaction.objects.filter(pk=one.trace.interaction_id).update(masked=masked)
 

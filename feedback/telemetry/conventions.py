@@ -36,9 +36,12 @@ def first(attributes: Attributes, *names: str) -> Any:
     """The first of these attributes that has a value."""
     for name in names:
         value = attributes.get(name)
-        if value not in (None, "", [], {}):
+        if value or value not in _EMPTY:  # 0 and false are values
             return value
     return None
+
+
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def text(attributes: Attributes, *names: str) -> str:
@@ -48,7 +51,7 @@ def text(attributes: Attributes, *names: str) -> str:
 
 def number(attributes: Attributes, *names: str) -> float | None:
     value = first(attributes, *names)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return float(value) if type(value) is int or type(value) is float else None
 
 
 def speaks_of_models(span: WireSpan) -> bool:
@@ -417,8 +420,9 @@ def evaluations(span: WireSpan) -> list[dict[str, Any]]:
                     "person": False,
                 }
             )
+    names = "\n".join(span.attributes)
     for prefix, inner in _ANNOTATIONS:
-        for row in group(span.attributes, prefix):
+        for row in group(span.attributes, prefix) if prefix in names else ():
             found.append(
                 {
                     "name": text(row, f"{inner}name"),

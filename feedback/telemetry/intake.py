@@ -19,7 +19,6 @@ from django.db import connection
 from feedback import masking
 from feedback.telemetry.conventions import loads
 from feedback.telemetry.wire import Event, WireSpan
-from projects import doorbell
 from projects.models import Project
 
 # In order of the trace id, so that two requests with the same traces never wait for each other in a circle. ``b``:
@@ -44,7 +43,7 @@ ON CONFLICT (trace_id, digest) DO NOTHING
 
 
 def record_spans(project: Project, spans: Iterable[WireSpan]) -> None:
-    """Stores the spans in one statement and rings the worker that makes interactions of them.
+    """Stores the spans in one statement. Nobody is rung: a trace is ripe once its spans have paused, as the clock sees.
 
     Personal data of the kinds that the project masks is replaced before that.
     """
@@ -65,7 +64,6 @@ def record_spans(project: Project, spans: Iterable[WireSpan]) -> None:
     }
     with connection.cursor() as cursor, connection.wrap_database_errors:
         psycopg.Cursor(cursor.connection).execute(STORE, parameters)
-    doorbell.ring("feedback.assemble")
 
 
 _SPANS = msgspec.json.Decoder(list[WireSpan])

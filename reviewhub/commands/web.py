@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
 import sys
 
@@ -14,7 +13,8 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
-from reviewhub import wsgi
+from reviewhub import garbage, wsgi
+from reviewhub.celery import app as celery
 from reviewhub.runner.preflight import preflight
 
 
@@ -46,6 +46,6 @@ def _load_before_fork() -> None:
     multiprocessing.set_start_method("fork", force=True)
     assert wsgi.application
     assert get_resolver().url_patterns
+    assert celery.connection_for_write().transport_cls  # else the first ring in each process would load it
     connections.close_all()  # a connection must not be used by two processes
-    gc.collect()
-    gc.freeze()  # the collector would write into shared pages
+    garbage.settle()  # the collector would write into shared pages

@@ -7,13 +7,18 @@ import logging
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from celery import beat
 from celery.exceptions import SecurityWarning
+from celery.signals import worker_ready
 from django.apps import apps
 from django.db import close_old_connections
 
+from reviewhub import garbage
 from reviewhub.celery import app
 from reviewhub.runner.preflight import preflight
 
@@ -31,8 +36,14 @@ def handle(arguments: argparse.Namespace) -> int:
         threading.Thread(target=_keep_time, name="clock", daemon=True).start()
         threading.Thread(target=_keep_watch, name="watch", daemon=True).start()
     words = ["worker", "-P", "threads", "-c", str(arguments.threads), "--loglevel", "WARNING"]
-    app.worker_main([*words, "--without-gossip", "--without-mingle"])
+    # Nobody listens to what workers say of themselves every two seconds.
+    app.worker_main([*words, "--without-gossip", "--without-mingle", "--without-heartbeat"])
     return 0
+
+
+@worker_ready.connect
+def _loaded(**_: Any) -> None:
+    garbage.settle()
 
 
 def _keep_time() -> None:
@@ -52,7 +63,7 @@ def _keep_time() -> None:
 
 
 def _keep_watch() -> None:
-    """Reads new facts without any message once they have waited too long: the broker is away, and the clock with it.
+    """Reads new facts and traces without any message once they have waited too long: the broker is away.
 
     Harmless at any time, because each fact is read exactly once whoever reads it.
     """
@@ -60,13 +71,18 @@ def _keep_watch() -> None:
         time.sleep(WATCH_SECONDS)
     from feedback import inbox
     from feedback.models import Inbox
+    from feedback.telemetry import assembly
 
+    waits: dict[str, Callable[[timedelta], bool]] = {
+        f"inbox.{stage}": partial(inbox.waits, stage) for stage in Inbox.Stage
+    }
+    waits["feedback.assemble"] = assembly.waits
     while True:
         time.sleep(WATCH_SECONDS)
         close_old_connections()
-        for stage in Inbox.Stage:
+        for name, too_long in waits.items():
             try:
-                if inbox.waits(stage, PATIENCE):
-                    app.tasks[f"inbox.{stage}"]()
+                if too_long(PATIENCE):
+                    app.tasks[name]()
             except Exception:  # the database may be away too; it is asked again
-                log.exception("the watch could not read the stage %s", stage)
+                log.exception("the watch could not do %s", name)

@@ -100,6 +100,12 @@ class Hub:
         """The process ids of web, worker, broker and PostgreSQL; each leads a session of its own."""
         return {name: pid for name, (pid, _) in json.loads((self.home / "run" / "children").read_text()).items()}
 
+    def database(self) -> str:
+        """The address of its own PostgreSQL; where that listens it says on its command line."""
+        words = Path(f"/proc/{self.children()['PostgreSQL']}/cmdline").read_text().split("\0")
+        sockets = next(word.split("=", 1)[1] for word in words if word.startswith("unix_socket_directories="))
+        return f"postgresql://reviewhub@/reviewhub?host={sockets}"
+
     def stop(self, sent: signal.Signals = signal.SIGTERM) -> int:
         assert self.process
         self.process.send_signal(sent)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.runner.hub import Hub, free_port, in_sessions
@@ -74,6 +75,19 @@ def test_a_command_uses_the_database_that_is_running(running: Hub) -> None:
     made = running.bootstrap("while-running")
     assert made["project"] == "while-running"
     assert [user["role"] for user in made["users"]] == ["admin"]
+
+
+def test_the_worker_keeps_its_connections_from_task_to_task(running: Hub) -> None:
+    """Within five seconds the sweepers alone begin ten tasks, and each would need a connection of its own."""
+    count = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+    with psycopg.connect(running.database(), autocommit=True) as database:
+        time.sleep(8)  # each of the worker's threads has met its first task
+        before = database.execute(count).fetchone()
+        time.sleep(5)
+        after = database.execute(count).fetchone()
+    assert before
+    assert after
+    assert after[0] - before[0] <= 3
 
 
 def test_a_crashed_web_server_is_started_again(running: Hub) -> None:

@@ -198,3 +198,33 @@ def test_a_thumbs_down_is_claimable_within_fifteen_seconds_while_the_broker_is_a
     while not (there := claimable(hub, token, name)) and time.monotonic() < began + 15:
         time.sleep(0.2)
     assert there
+
+
+def test_a_trace_becomes_an_interaction_while_the_broker_is_away(hub: Hub, roads: dict[str, Road]) -> None:
+    key = hub.bootstrap("watch-traces")["secret_key"]
+    roads["redis"].become("closed")
+    trace, now = "4bf92f3577b34da6a3ce929d0e0e4736", time.time_ns()
+    said = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.input.messages": '[{"role": "user", "parts": [{"type": "text", "content": "Fee?"}]}]',
+        "gen_ai.output.messages": '[{"role": "assistant", "parts": [{"type": "text", "content": "None."}]}]',
+    }
+    span = {
+        "traceId": trace, "spanId": "00f067aa0ba902b7", "name": "chat",
+        "startTimeUnixNano": str(now - 10**9), "endTimeUnixNano": str(now),
+        "attributes": [{"key": name, "value": {"stringValue": value}} for name, value in said.items()],
+    }  # fmt: skip
+    export = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    assert asked(hub, key, "POST", "/v1/traces", export) == 200
+    began = time.monotonic()
+    while (status := asked(hub, key, "GET", f"/api/v1/interactions/{trace}")) != 200 and time.monotonic() < began + 20:
+        time.sleep(0.3)
+    assert status == 200
+
+
+def asked(hub: Hub, key: str, method: str, path: str, body: Any = None) -> int:
+    line = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=20)
+    with contextlib.closing(line):
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        line.request(method, path, None if body is None else json.dumps(body), headers)
+        return line.getresponse().status

@@ -16,7 +16,6 @@ import psycopg
 import pytest
 
 from tests.runner.hub import Hub
-from tests.services.test_kills import database_of
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("services")]
 
@@ -80,7 +79,7 @@ def test_what_is_sent_one_to_five_times_in_parallel_is_stored_once(hub: Hub) -> 
     assert len(answers) == len(sent) > 2.5 * ITEMS * len(KINDS)
     assert {frozenset(counts) for counts in statuses.values()} <= {frozenset({201}), frozenset({201, 200})}
     assert {counts[201] for counts in statuses.values()} == {1}, "one answer of each says that it was stored"
-    with psycopg.connect(database_of(hub)) as connection:
+    with psycopg.connect(hub.database()) as connection:
         for table, name in (("interaction", "external_id"), ("feedback", "key"), ("score", "key")):
             rows = connection.execute(f"SELECT {name}, count(*) FROM feedback_{table} GROUP BY 1").fetchall()  # type: ignore[arg-type]
             assert (len(rows), {count for _, count in rows}) == (ITEMS, {1}), table

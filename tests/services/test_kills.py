@@ -141,13 +141,6 @@ def kill(hub: Hub, what: str, choice: random.Random) -> bool:
     return False
 
 
-def database_of(hub: Hub) -> str:
-    """The address of the hub's own PostgreSQL; where it listens it says on its command line."""
-    words = Path(f"/proc/{hub.children()['PostgreSQL']}/cmdline").read_text().split("\0")
-    sockets = next(word.split("=", 1)[1] for word in words if word.startswith("unix_socket_directories="))
-    return f"postgresql://reviewhub@/reviewhub?host={sockets}"
-
-
 TARGETS = ("web", "web child", "PostgreSQL", "PostgreSQL child", "worker")
 
 
@@ -167,7 +160,7 @@ def ordeal(hub: Hub, feedback: int, kills: int, *, forgetful: bool = False) -> O
     choice = random.Random(seed)
     hub.start()
     key = hub.bootstrap("shop")["secret_key"]
-    url = database_of(hub)
+    url = hub.database()
     with psycopg.connect(url, autocommit=True) as connection:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             assert connection.execute(f"SHOW {name}").fetchone() == ("on",), name  # type: ignore[arg-type]
