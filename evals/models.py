@@ -28,7 +28,7 @@ __all__ = [
 class DetectorSetting(models.Model):
     """A project's choice about one detector; without a row the detector runs with its own threshold."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="detector_settings")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="detector_settings", db_index=False)
     detector = models.CharField(max_length=60)
     enabled = models.BooleanField(default=True)
     threshold = models.FloatField(null=True)
@@ -51,8 +51,8 @@ class Judge(models.Model):
         SCORE = "score", "A score from 0 to 1"
         PAIRWISE = "pairwise", "A preference between the answer and the desired one, asked in both orders"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judges")
-    slug = models.SlugField(max_length=60)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judges", db_index=False)
+    slug = models.SlugField(max_length=60, db_index=False)
     version = models.PositiveIntegerField(default=1)
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.SCORE, db_default=Kind.SCORE)
@@ -102,7 +102,7 @@ class JudgeJob(Leased):
         BACKFILL = "backfill", "Backfill"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judge_jobs")
-    judge = models.ForeignKey(Judge, on_delete=models.CASCADE, related_name="jobs")
+    judge = models.ForeignKey(Judge, on_delete=models.CASCADE, related_name="jobs", db_index=False)
     interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="judge_jobs")
     purpose = models.CharField(max_length=10, choices=Purpose, default=Purpose.LIVE)
     # The batch that has it in hand, in place of a lease; NULL is judged by a call of its own.
@@ -149,8 +149,8 @@ class Dataset(models.Model):
         ADVERSARIAL = "adversarial", "Adversarial"
         REFERENCE = "reference", "Reference"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="datasets")
-    slug = models.SlugField(max_length=60)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="datasets", db_index=False)
+    slug = models.SlugField(max_length=60, db_index=False)
     name = models.CharField(max_length=120)
     description = models.CharField(max_length=300, blank=True)
     kind = models.CharField(max_length=11, choices=Kind, default=Kind.GOLDEN)
@@ -170,7 +170,7 @@ class Dataset(models.Model):
 class DatasetVersion(models.Model):
     """A draft that collects examples, or a frozen version that never changes again (triggers refuse it)."""
 
-    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     note = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -265,7 +265,7 @@ class HygieneStep(models.Model):
     ``finding`` is its fingerprint: one that was only looked at stays away until an example of it changes.
     """
 
-    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="hygiene_steps")
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="hygiene_steps", db_index=False)
     kind = models.CharField(max_length=20)
     verb = models.CharField(max_length=10)
     finding = models.CharField(max_length=64)
@@ -294,7 +294,7 @@ class Run(models.Model):
         INCONCLUSIVE = "inconclusive", "Not enough evidence"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs", db_index=False)
     version = models.ForeignKey(DatasetVersion, on_delete=models.RESTRICT, related_name="runs")
     candidate = models.CharField(max_length=200)
     target = models.JSONField(default=dict)

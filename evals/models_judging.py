@@ -43,7 +43,7 @@ class Spend(models.Model):
         DAY = "day", "Day"
         MONTH = "month", "Month"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judge_spends")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judge_spends", db_index=False)
     judge = models.ForeignKey("evals.Judge", null=True, on_delete=models.CASCADE, related_name="spends")
     period = models.CharField(max_length=5, choices=Period)
     starts = models.DateField()
@@ -120,8 +120,8 @@ class JudgeCall(models.Model):
         SETTLED = "settled", "Settled"
         UNKNOWN = "unknown", "Cost unknown"
 
-    judge = models.ForeignKey("evals.Judge", on_delete=models.CASCADE, related_name="calls")
-    job = models.ForeignKey("evals.JudgeJob", on_delete=models.CASCADE, related_name="calls")
+    judge = models.ForeignKey("evals.Judge", on_delete=models.CASCADE, related_name="calls", db_index=False)
+    job = models.ForeignKey("evals.JudgeJob", on_delete=models.CASCADE, related_name="calls", db_index=False)
     # Half the price.
     batch = models.ForeignKey(JudgeBatch, null=True, on_delete=models.SET_NULL, related_name="calls", db_index=False)
     fence = models.BigIntegerField()

@@ -23,7 +23,7 @@ class Replay(models.Model):
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="replays")
-    interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="replays")
+    interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="replays", db_index=False)
     provider = models.CharField(max_length=10, choices=ProviderConnection.Kind)
     connection = models.ForeignKey(ProviderConnection, null=True, blank=True, on_delete=models.RESTRICT)
     model = models.CharField(max_length=200)
@@ -47,7 +47,7 @@ class Replay(models.Model):
 class ReplayAttempt(Leased):
     """One answer of a replay. ``fails`` is what the checks say, or what a person said after reading it."""
 
-    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="attempts")
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveSmallIntegerField()
     not_before = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)

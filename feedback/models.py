@@ -148,7 +148,7 @@ class Span(models.Model):
         GUARDRAIL = "guardrail", "Guardrail"
         OTHER = "other", "Other"
 
-    interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="spans")
+    interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="spans", db_index=False)
     external_id = models.CharField(max_length=200)
     parent_external_id = models.CharField(max_length=200, blank=True)
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.OTHER)
@@ -194,7 +194,7 @@ class Feedback(models.Model):
         IMPORT = "import", "Import"
         TELEMETRY = "otlp", "OpenTelemetry"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="feedback")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="feedback", db_index=False)
     interaction = models.ForeignKey(Interaction, null=True, on_delete=models.CASCADE, related_name="feedback")
     interaction_external_id = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=Kind)
@@ -272,7 +272,7 @@ class Score(models.Model):
         IMPORT = "import", "Import"
         TELEMETRY = "otlp", "OpenTelemetry"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="scores")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="scores", db_index=False)
     interaction = models.ForeignKey(Interaction, null=True, on_delete=models.CASCADE, related_name="scores")
     interaction_external_id = models.CharField(max_length=200)
     name = models.CharField(max_length=100)
@@ -347,7 +347,7 @@ class Inbox(models.Model):
 class TelemetryTrace(models.Model):
     """A trace whose spans arrive by OpenTelemetry, and whether its interaction is to be made or made again."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     trace_id = models.CharField(max_length=32)
     # Who removes an interaction removes its words here too.
     interaction = models.ForeignKey(Interaction, null=True, on_delete=models.CASCADE, related_name="+")
@@ -403,7 +403,7 @@ class SearchText(models.Model):
 class SavedView(models.Model):
     """A search with a name: ``query`` is the query string of the list, as ``filters.query_of`` writes it."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="saved_views")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="saved_views", db_index=False)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=60)
     query = models.TextField(blank=True)

@@ -16,7 +16,7 @@ class MetricBucket(models.Model):
     (see monitoring.sketch). ``width`` is seconds; ``start`` a multiple of it.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="metric_buckets")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="metric_buckets", db_index=False)
     metric = models.CharField(max_length=40)
     width = models.PositiveIntegerField()
     start = models.DateTimeField()
@@ -46,7 +46,7 @@ class AlertRule(models.Model):
         WARNING = "warning", "Warning"
         CRITICAL = "critical", "Critical"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alert_rules")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alert_rules", db_index=False)
     name = models.CharField(max_length=120)
     metric = models.CharField(max_length=40)
     op = models.CharField(max_length=1, choices=Op)

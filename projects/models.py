@@ -127,7 +127,7 @@ class Role(models.TextChoices):
 
 
 class Membership(models.Model):
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role)
     created_at = models.DateTimeField(db_default=Now())
@@ -189,7 +189,7 @@ class ProviderConnection(models.Model):
         OPENAI = "openai", "OpenAI or compatible"
         ANTHROPIC = "anthropic", "Anthropic or compatible"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="connections")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="connections", db_index=False)
     name = models.CharField(max_length=80)
     kind = models.CharField(max_length=10, choices=Kind)
     base_url = models.URLField(max_length=300)
@@ -209,7 +209,9 @@ class ProviderConnection(models.Model):
 class AuditEntry(models.Model):
     """Who did what. Append-only: a trigger refuses UPDATE and DELETE."""
 
-    project = models.ForeignKey(Project, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    project = models.ForeignKey(
+        Project, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
+    )
     actor = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     actor_name = models.CharField(max_length=254)
     action = models.CharField(max_length=60)
@@ -237,7 +239,7 @@ class Webhook(models.Model):
 class Delivery(Leased):
     """One event on its way to one webhook: at least once, the same event id on every try."""
 
-    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     event_id = models.UUIDField(default=uuid.uuid4)
     event = models.CharField(max_length=40)
     payload = models.JSONField()

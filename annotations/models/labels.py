@@ -20,8 +20,8 @@ class FailureMode(models.Model):
     ends, through any number of steps: what readers of labels map by. ``failure_modes`` keeps it.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="failure_modes")
-    slug = models.SlugField(max_length=60)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="failure_modes", db_index=False)
+    slug = models.SlugField(max_length=60, db_index=False)
     label = models.CharField(max_length=80)
     description = models.CharField(max_length=300, blank=True)
     digit = models.CharField(max_length=1, blank=True, help_text="The key of the number row")
@@ -65,7 +65,7 @@ class FailureMode(models.Model):
 class Rubric(models.Model):
     """A version of the questions and failure modes; each change of the taxonomy makes a new one."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rubrics")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rubrics", db_index=False)
     version = models.PositiveIntegerField()
     snapshot = models.JSONField(help_text="The failure modes as they were, retired ones with where they went")
     note = models.CharField(max_length=300, blank=True, help_text="What changed and why")
@@ -99,10 +99,10 @@ class Annotation(models.Model):
         KEPT = "kept", "Shown, and kept"
         CHANGED = "changed", "Shown, and changed"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="annotations")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="annotations", db_index=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="annotations")
     claim = models.ForeignKey(Claim, null=True, on_delete=models.SET_NULL, related_name="annotations")
-    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="annotations")
+    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="annotations", db_index=False)
     rubric = models.ForeignKey(Rubric, on_delete=models.RESTRICT, related_name="annotations")
     submission_id = models.UUIDField()
     state = models.CharField(max_length=9, choices=State, default=State.COUNTED)
@@ -164,7 +164,7 @@ class Label(models.Model):
         ADJUDICATED = "adjudicated", "Adjudicated"
         IMPORTED = "imported", "Imported"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="labels")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="labels", db_index=False)
     interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="labels")
     task = models.ForeignKey(Task, null=True, on_delete=models.SET_NULL, related_name="labels")
     verdict = models.CharField(max_length=6, choices=Verdict)

@@ -31,8 +31,8 @@ class Queue(models.Model):
         OPEN = "open", "Open coding: notes first, categories later"
         CLASSIFY = "classify", "Classify: choose from the failure modes"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="queues")
-    slug = models.SlugField(max_length=60)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="queues", db_index=False)
+    slug = models.SlugField(max_length=60, db_index=False)
     name = models.CharField(max_length=120)
     description = models.CharField(max_length=300, blank=True)
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.TARGETED)
@@ -94,7 +94,7 @@ class Queue(models.Model):
 class QueueMember(models.Model):
     """Who works a queue that is not open to all; ``topics`` are what this person knows, none meaning everything."""
 
-    queue = models.ForeignKey(Queue, on_delete=models.CASCADE, related_name="memberships")
+    queue = models.ForeignKey(Queue, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="queue_memberships")
     topics = ArrayField(models.CharField(max_length=60), default=list, blank=True)
 
@@ -124,9 +124,9 @@ class TriageRule(models.Model):
         DISAGREEMENT = "disagreement", "More of what users and judges differ on"
         NOVELTY = "novelty", "More of what is new"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="triage_rules")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="triage_rules", db_index=False)
     queue = models.ForeignKey(Queue, null=True, blank=True, on_delete=models.CASCADE, related_name="rules")
-    slug = models.SlugField(max_length=60)
+    slug = models.SlugField(max_length=60, db_index=False)
     name = models.CharField(max_length=120)
     condition = models.JSONField()
     action = models.CharField(max_length=5, choices=Action, default=Action.QUEUE)
@@ -206,7 +206,7 @@ class StratumRate(models.Model):
     The rate in force when an item arrives is its inclusion probability under the rule.
     """
 
-    rule = models.ForeignKey(TriageRule, on_delete=models.CASCADE, related_name="stratum_rates")
+    rule = models.ForeignKey(TriageRule, on_delete=models.CASCADE, related_name="stratum_rates", db_index=False)
     stratum = models.CharField(max_length=200)
     rate = models.FloatField()
     seen_per_week = models.PositiveIntegerField(default=0)
@@ -225,7 +225,7 @@ class Cluster(models.Model):
     The head stands for all of them in the queue and carries the count.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="clusters")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="clusters", db_index=False)
     head = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="+")
     title = models.CharField(max_length=200)
     size = models.PositiveIntegerField(default=1)
@@ -247,7 +247,7 @@ class Cluster(models.Model):
 class ClusterMember(models.Model):
     """One interaction in its cluster, with how alike it is to the head (Jaccard of word shingles, 0 to 1)."""
 
-    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="memberships")
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     interaction = models.OneToOneField(Interaction, on_delete=models.CASCADE, related_name="cluster_membership")
     similarity = models.FloatField(default=1)
     signature = ArrayField(models.BigIntegerField(), default=list)

@@ -19,7 +19,7 @@ class NoteGroup(models.Model):
     A machine may propose a group; it is one only when a person has confirmed it.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="note_groups")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="note_groups", db_index=False)
     name = models.CharField(max_length=80)
     description = models.CharField(max_length=300, blank=True)
     position = models.PositiveSmallIntegerField(default=0)
@@ -56,7 +56,7 @@ class Audit(models.Model):
         PROPORTIONAL = "proportional", "In proportion to their size"
         EQUAL = "equal", "The same number of each"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="audits")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="audits", db_index=False)
     queue = models.ForeignKey(Queue, on_delete=models.RESTRICT, related_name="audits")
     name = models.CharField(max_length=120)
     since = models.DateTimeField()
@@ -105,7 +105,7 @@ class Audit(models.Model):
 class AuditItem(models.Model):
     """One drawn interaction of an audit: its segment, its probability, and its task if it needs one."""
 
-    audit = models.ForeignKey(Audit, on_delete=models.CASCADE, related_name="items")
+    audit = models.ForeignKey(Audit, on_delete=models.CASCADE, related_name="items", db_index=False)
     interaction = models.ForeignKey(Interaction, on_delete=models.CASCADE, related_name="+")
     segment = models.CharField(max_length=200, blank=True)
     inclusion_p = models.FloatField()
