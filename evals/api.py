@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from django.db import transaction
 from django.db.models import Count, Q
-from django.http import HttpResponse, HttpResponseNotModified, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -27,6 +27,7 @@ from feedback.openapi import LISTED, WHOLE, body_of
 from feedback.schema import check
 from projects.access import Right
 from projects.auth import allow
+from projects.downloads import download
 from projects.errors import invalid
 from projects.keys import Caller
 from projects.models import ApiKey, User
@@ -211,4 +212,4 @@ def stream(version: DatasetVersion, wanted: Mapping[str, str], if_none_match: st
     bundle = package == "zip"
     headers["Content-Disposition"] = f'attachment; filename="{packing.filename(source, chosen, bundle=bundle)}"'
     kind = "application/zip" if bundle else chosen.media_type
-    return StreamingHttpResponse(packing.stream(source, chosen, bundle=bundle), content_type=kind, headers=headers)
+    return download(packing.stream(source, chosen, bundle=bundle), kind, headers)

@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     web = commands.add_parser("web", help="only the web server (database and broker must be there)")
     web.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     web.add_argument("--workers", type=_count, default=2, help="processes (default: %(default)s)")
-    web.add_argument("--threads", type=_count, default=4, help="threads of each process (default: %(default)s)")
+    web.add_argument("--threads", type=_count, default=2, help="threads of each process (default: %(default)s)")
     worker = commands.add_parser("worker", help="only a Celery worker (database and broker must be there)")
     worker.add_argument("--threads", type=_count, default=4, help="tasks at a time (default: %(default)s)")
     worker.add_argument("--no-beat", action="store_true", help="leave the clock to another worker; one must keep it")

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -16,6 +16,7 @@ from feedback.filters import Filters
 from feedback.models import SavedView
 from feedback.views.interactions import wanted_of
 from projects.access import ProjectRequest, Right, may, project_view, roles_with
+from projects.downloads import download
 from projects.errors import ApiError
 
 
@@ -70,9 +71,11 @@ def _act(request: ProjectRequest, action: bulk.Action, pks: list[int], choice: s
 
 
 def _file(request: ProjectRequest, pks: list[int], format_: str) -> HttpResponseBase:
-    response = StreamingHttpResponse(listed.written(pks, format_), content_type=listed.FORMATS[format_])
-    response["Content-Disposition"] = f'attachment; filename="{request.project.slug}-interactions.{format_}"'
-    return response
+    headers = {"Content-Disposition": f'attachment; filename="{request.project.slug}-interactions.{format_}"'}
+    try:
+        return download(listed.written(pks, format_), listed.FORMATS[format_], headers)
+    except ApiError as error:
+        return HttpResponse(error.message, "text/plain", error.status_code, headers=error.headers)
 
 
 @require_GET

@@ -49,7 +49,7 @@ def test_what_was_exported_comes_in_again_under_the_same_checksum(
 
     full = golden.content("a", tags=["t"], metadata={"answer": "x"}, provenance={"reviewers": 2, "group": "g"})
     version = golden.frozen(project, full, golden.content("b"))
-    body = b"".join(sk.client.get(f"{DATASETS}/golden/versions/1/export", headers=sk.headers).streaming_content)
+    body = sk.client.get(f"{DATASETS}/golden/versions/1/export", headers=sk.headers).content
     lines = [json.loads(text) for text in body.splitlines()[1:]]
     there = Api(keys.create_key(project=other_project, kind="sk", name="t", scopes=["write"])[1])
     assert there.post(f"{DATASETS}/golden/examples", {"examples": lines, "approve": True})[0] == 201

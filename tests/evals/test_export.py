@@ -17,6 +17,7 @@ from evals.formats.csv import disarm
 from evals.formats.jsonl import native_jsonl
 from evals.models import DatasetVersion
 from evals.source import Source
+from projects import downloads
 from projects.models import Project
 from tests.conftest import Api
 from tests.evals import golden
@@ -122,11 +123,16 @@ def test_a_format_from_another_package_is_found(monkeypatch: pytest.MonkeyPatch)
         package.formats.cache_clear()
 
 
-def test_the_address_streams_with_the_checksum_as_etag(project: Project, sk: Api) -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["small", "large"])
+def test_the_address_gives_the_file_with_the_checksum_as_etag(
+    project: Project, sk: Api, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    if streamed:
+        monkeypatch.setattr(downloads, "WHOLE", 100)
     version = golden.frozen(project, golden.content("a"))
     asked = {**sk.headers, "Accept": "application/x-ndjson"}
     response = sk.client.get(f"{PATH}/1/export", {"format": "jsonl"}, headers=asked)
-    assert response.streaming
+    assert response.streaming is streamed
     assert response["ETag"] == f'"{version.checksum}"'
     assert response["Content-Disposition"] == 'attachment; filename="golden-v1.jsonl"'
     assert response.getvalue() == b"".join(native_jsonl(Source(version)))
