@@ -26,6 +26,7 @@ VISITS_A_DAY = 40
 WEEKDAYS = [1.25, 1.15, 1.1, 1.05, 1.0, 0.7, 0.6]
 HOURS = [1, 0.5, 0.3, 0.2, 0.3, 1, 3, 6, 9, 10, 9.5, 8, 7, 7.5, 8, 7.5, 7, 8, 9, 8.5, 7, 5, 3.5, 2]
 JUDGED = 0.45  # so many that each part of the reviewers' labels has its 30 pairs on every day
+IMPORTANT_COMPLAINTS = 6
 OUTAGE_DAY, OUTAGE_MINUTES, OUTAGE_VISITS, OUTAGE_SHARE = -12, 90, 20, 0.3
 ERROR_SHARE = 0.0015
 EVERYDAY = 0.65  # of the written shares of faults, where no new prompt spoils things
@@ -79,9 +80,19 @@ def generate(now: datetime, *, seed: int = SEED, days: int = DAYS, visits_a_day:
     traffic.interactions.sort(key=lambda body: (body["created_at"], body["id"]))
     traffic.feedback = [body for body in traffic.feedback if body["created_at"] < now]
     traffic.feedback.sort(key=lambda body: (body["created_at"], body["interaction_id"]))
+    _complain_as_important(traffic)
     for body in (*traffic.interactions, *traffic.feedback):
         body["created_at"] = body["created_at"].isoformat()
     return traffic
+
+
+def _complain_as_important(traffic: Traffic) -> None:
+    """Marks some of those who complain: by chance alone a month may pass in which no important customer does."""
+    down = [body["interaction_id"] for body in traffic.feedback if body["kind"] == "thumbs" and body["value"] == "down"]
+    chosen = set(down[:: max(len(down) // IMPORTANT_COMPLAINTS, 1)][:IMPORTANT_COMPLAINTS])
+    for body in traffic.interactions:
+        if body["id"] in chosen and "vip" not in body["tags"]:
+            body["tags"].append("vip")
 
 
 class _Street:
