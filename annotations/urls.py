@@ -11,6 +11,7 @@ from annotations.views import aside, clusters, history, known, queues, reveal, r
 
 app_name = "annotations"
 urlpatterns = [
+    *api_urls,
     # /p/<project>/queues/
     path("p/<slug:project>/queues/", queues.queue_list, name="queue-list"),
     path("p/<slug:project>/queues/<slug:queue>/review/", review.review, name="review"),
@@ -42,5 +43,4 @@ urlpatterns = [
     *dispute_urls,
     *quality_urls,
     *taxonomy_urls,
-    *api_urls,
 ]

@@ -7,11 +7,11 @@ from reviewhub import views
 
 urlpatterns = [
     path("", include("feedback.urls")),  # first, and its API before its pages: the busiest addresses
+    path("", include("annotations.urls")),  # then claims and votes
     path("", views.home, name="home"),
     path("p/<slug:project>/", views.project_home, name="project-home"),
     path("account/keys/", keys.account_keys, name="account-keys"),  # no app's: the account page names it
     path("", include("projects.urls")),
-    path("", include("annotations.urls")),
     path("", include("evals.urls")),
     path("", include("monitoring.urls")),
     path("api/schema/", views.schema, name="api-schema"),

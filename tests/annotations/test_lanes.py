@@ -148,7 +148,7 @@ READ = """
 
 @pytest.mark.django_db(transaction=True)
 def test_the_claim_walks_indexes_however_large_the_table_is(project: Project, people: dict[str, User]) -> None:
-    """By blocks that the claim touches: the same for a line of 2,000 as for one of 200."""
+    """By rows that scans of whole tables read: of the claims and votes, a dozen, PostgreSQL may; of the line never."""
     queue, touched = line_of(project), []
     for number, count in enumerate((200, 1800)):
         filled(project, count, prefix=f"n{number}")
@@ -161,7 +161,7 @@ def test_the_claim_walks_indexes_however_large_the_table_is(project: Project, pe
             cursor.execute("SELECT pg_stat_force_next_flush()")
             cursor.execute(READ)
             touched.append(cursor.fetchone()[0] - before)
-    assert touched[1] <= touched[0]
+    assert max(touched) < 100
 
 
 def test_a_share_of_what_comes_in_is_for_two_reviewers_blind(project: Project, people: dict[str, User]) -> None:
