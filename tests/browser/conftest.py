@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.core.signals import request_finished, request_started
 from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
@@ -82,8 +84,45 @@ class Visitor:
         return self.page
 
 
+class Serving:
+    """Which threads of the live server answer something. A request that its page has given up is answered all the same.
+
+    Emptying the tables beneath it ends in a deadlock, and what it writes afterwards is found by the next test.
+    """
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def begins(self, **_: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():  # the tests' own clients
+            self.threads.add(threading.get_ident())
+
+    def ends(self, **_: Any) -> None:
+        self.threads.discard(threading.get_ident())
+
+    def rest(self, *, quiet: float = 0.06, at_most: float = 10) -> None:
+        """Returns once nothing has been answered for so many seconds: what was just sent may not have begun yet."""
+        end, since = time.monotonic() + at_most, time.monotonic()
+        while time.monotonic() < min(end, since + quiet):
+            if self.threads:
+                since = time.monotonic()
+            time.sleep(0.005)
+
+
 @pytest.fixture
-def visit(chromium: Browser, live_server: Any, people: dict[str, User]) -> Iterator[Callable[..., Visitor]]:
+def serving() -> Iterator[Serving]:
+    noted = Serving()
+    request_started.connect(noted.begins)
+    request_finished.connect(noted.ends)
+    yield noted
+    request_started.disconnect(noted.begins)
+    request_finished.disconnect(noted.ends)
+
+
+@pytest.fixture
+def visit(
+    chromium: Browser, live_server: Any, people: dict[str, User], serving: Serving
+) -> Iterator[Callable[..., Visitor]]:
     """``visit("reviewer")``: a window with this person signed in; options are those of a browser context."""
     visitors: list[Visitor] = []
 
@@ -105,6 +144,7 @@ def visit(chromium: Browser, live_server: Any, people: dict[str, User]) -> Itera
         visitor.page.goto("about:blank")
         visitor.rest()
         visitor.context.close()
+    serving.rest()
 
 
 class Site:
