@@ -1,9 +1,9 @@
 """Finding interactions by any combination of filters, newest first, in a time that does not grow with their number.
 
-A list looks at the newest few thousand interactions first. What is common fills a page from those, and the counts
-beside the facets are counts of those. Only what is too rare to fill a page there is looked up by index: then it
-is rare enough for that. Roads not taken: one index per facet, which the intake pays for; and leaving the choice to the
-planner, which multiplies the shares of filters that go together and now and then scans everything.
+A list looks at the newest thousand interactions first, or a few thousand. What is common fills a page from those, and
+the counts beside the facets are counts of those. Only what is too rare to fill a page there is looked up by index: then
+it is rare enough for that. Roads not taken: one index per facet, which the intake pays for; and leaving the choice to
+the planner, which multiplies the shares of filters that go together and now and then scans everything.
 """
 
 # ruff: noqa: S608  # only names from the tables below are written into SQL; every value is a parameter
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -22,10 +23,11 @@ from feedback.filters import EXACT, NONE, Cursor, Fact, Filters, facts
 from feedback.models import FACET_COLUMNS, Interaction
 from projects.models import Project
 
-NEAR = 2_000  # how many of the newest are looked at before an index is asked
+NEAR = 1_000  # how many of the newest are looked at first
+DEEPER = 8  # and how many times as many before an index is asked, where the first promise that this fills a page
 EXACTLY = 1_000  # rare matches are counted up to here
 KEYS = 20  # of a fact whose values are keys, which may be as many as the rows: the chosen and the commonest
-_COLUMNS = ", ".join(dict.fromkeys(["id", "happened_at", *EXACT.values(), "tags", "latency_ms", "cost_usd"]))
+_COLUMNS = list(dict.fromkeys(["id", "happened_at", *EXACT.values(), "tags", "latency_ms", "cost_usd"]))
 _TOKENS = facet_tokens.spelt("project_id", "tags", list(FACET_COLUMNS))
 
 
@@ -126,10 +128,10 @@ class _Query:
         self.values |= zip(names, parameters, strict=True)
         return f"({sql % tuple(f'%({name})s' for name in names)}) AS fact (id, value)"
 
-    def near(self) -> str:
+    def near(self, columns: Sequence[str] = _COLUMNS) -> str:
         """The newest interactions, matching or not."""
         return (
-            f"SELECT {_COLUMNS} FROM feedback_interaction WHERE {' AND '.join(self.place)} "
+            f"SELECT {', '.join(columns)} FROM feedback_interaction WHERE {' AND '.join(self.place)} "
             f"ORDER BY {self.order} LIMIT %(near)s"
         )
 
@@ -137,7 +139,7 @@ class _Query:
         """Those that match, wherever they are, by what an index can find."""
         plainly = [condition for name, condition in self.set.items() if name in EXACT]
         conditions = [*self.place, *self.tokens, *plainly, *self.plain, *self.rare, *self.absent]
-        matching = f"SELECT {_COLUMNS} FROM feedback_interaction WHERE {' AND '.join(conditions)}"
+        matching = f"SELECT {', '.join(_COLUMNS)} FROM feedback_interaction WHERE {' AND '.join(conditions)}"
         if self.tokens or self.rare or self.set.keys() & INDEXED:
             # as a CTE, so that the order does not tempt the planner to walk along it
             matching = f"WITH far AS MATERIALIZED ({matching}) SELECT * FROM far"
@@ -187,97 +189,127 @@ def _first(query: _Query, size: int) -> list[tuple[Any, ...]]:
         f"ARRAY(SELECT id FROM found ORDER BY {query.order}), "
         f"ARRAY(SELECT happened_at FROM found ORDER BY {query.order})"
     )
-    ((seen, pks, times),) = query.run(statement, size=size, near=near)
-    if len(pks) < size and seen == near:
-        return query.run(f"SELECT id, happened_at FROM ({query.far()}) AS far ORDER BY {query.order}", far=size)
-    return list(zip(pks, times, strict=True))
+    while near:
+        ((seen, pks, times),) = query.run(statement, size=size, near=near)
+        if len(pks) >= size or seen < near:
+            return list(zip(pks, times, strict=True))
+        near = _deeper(query, near, len(pks), size)
+    return query.run(f"SELECT id, happened_at FROM ({query.far()}) AS far ORDER BY {query.order}", far=size)
+
+
+def _deeper(query: _Query, near: int, matches: int, size: int) -> int:
+    """How many of the newest to look at once ``near`` of them hold too few matches to fill a page; 0 for no more.
+
+    Reading on along the index costs 0.7 ms for a thousand. One that must look up what matches from anywhere reads 4 kB
+    for each of them, at a million interactions up to 25,000 times, before it knows which are the newest.
+    """
+    if near > NEAR or matches == 0:
+        return 0
+    times = -(-3 * size // (2 * matches))  # half as many again as would do by what has been seen
+    return NEAR * times if times <= DEEPER else 0
 
 
 def survey(project: Project, wanted: Filters, names: Sequence[str], *, size: int) -> tuple[Page, Counts]:
     """The first page, how many match, and the values of the facets ``names`` among them; mostly in one statement."""
-    query = _Query(project, wanted)
-    found, pks = _count(query, project, names, query.near(), query.set, size=size + 1, near=NEAR)
-    near, matches = found.pop("")[0][1], found.pop("match")[0][1]
-    counts = Counts(matches, NEAR if near == NEAR else None, False, found)
-    if near == NEAR and matches <= size:
-        free = [name for name in names if name not in query.set]
-        rare, pks = _count(query, project, free, query.far(), None, size=size + 1, far=EXACTLY + 1)
-        total = rare.pop("match")[0][1]
-        del rare[""]
-        counts = Counts(min(total, EXACTLY), None, total > EXACTLY, found | rare)
-    return _page(pks, size), counts
+    query, near = _Query(project, wanted), NEAR
+    while near:
+        found, first = _count(query, project, names, size + 1, near=near)
+        seen, matches = found.pop("")[0][1], found.pop("match")[0][1]
+        if matches > size or seen < near:
+            return _page(first, size), Counts(matches, near if seen == near else None, False, found)
+        near = _deeper(query, near, matches, size + 1)
+    free = [name for name in names if name not in query.set]
+    rare, first = _count(query, project, free, size + 1)
+    total = rare.pop("match")[0][1]
+    del rare[""]
+    return _page(first, size), Counts(min(total, EXACTLY), None, total > EXACTLY, found | rare)
 
 
-def _page(pks: list[int], size: int) -> Page:
-    if len(pks) <= size:
+def _page(rows: list[tuple[int, str]], size: int) -> Page:
+    pks = [pk for pk, _ in rows[:size]]
+    if len(rows) <= size:
         return Page(pks, "")
-    last = Interaction.objects.values_list("happened_at", flat=True).get(pk=pks[size - 1])
-    return Page(pks[:size], str(Cursor(last, pks[size - 1])))
+    last, moment = rows[size - 1]
+    return Page(pks, str(Cursor(datetime.fromisoformat(moment), last)))
 
 
 def _count(
-    query: _Query, project: Project, names: Sequence[str], source: str, set_: dict[str, str] | None, **more: Any
-) -> tuple[dict[str, list[tuple[str, int]]], list[int]]:
-    """Counts by facet and value, under "" of the rows looked at, under "match" of those that match; and the first keys.
+    query: _Query, project: Project, names: Sequence[str], size: int, *, near: int = 0
+) -> tuple[dict[str, list[tuple[str, int]]], list[tuple[int, str]]]:
+    """Counts by facet and value, under "" of the rows looked at, under "match" of those that match; and the first rows.
 
-    ``source`` are the newest rows, of which a facet of ``set_`` is counted among what all the others let through, so
-    that a row that misses one filter stays; or with None those that match already, from anywhere.
+    Looks at the newest ``near`` rows, or at 0 at those that match, from anywhere. Of the newest a facet that is set is
+    counted among what all the others let through, so that a row that misses one filter stays. What other tables say is
+    looked up by the keys of what is counted: as an array, because a join would be planned for the few rows that are
+    expected where filters go together.
     """
-    scattered, set_ = set_ is None, set_ or {}
-    conditions = [] if scattered else [*query.plain, *query.slow]
-    tests = ", ".join(f"({condition})::int AS {_hit(name)}" for name, condition in set_.items())
-    hits = [_hit(name) for name in set_]
-    enough = f"{' + '.join(hits)} >= {len(hits) - 1}" if hits else "true"
-    every = " AND ".join(f"{hit} = 1" for hit in hits) or "true"
+    set_ = query.set if near else {}
+    always = ["plainly"] if near and query.plain else []
+    source = _tested(query, names) if near else query.far()
+    looked_up = [f"({condition}) AS {_hit(name)}" for name, condition in set_.items() if name not in EXACT]
+    tested = f"SELECT {', '.join(['near.*', *looked_up])} FROM near WHERE {' AND '.join(query.slow) or 'true'}"
+    by_row = not looked_up and not (near and query.slow)
+    every = " AND ".join([*always, *map(_hit, set_)]) or "true"
     free = [name for name in names if name in EXACT and name not in set_]
+    columns = ", ".join(EXACT[name] for name in free)
     parts = [
-        "SELECT '', '', count(*) FROM near", f"SELECT 'match', '', count(*) FROM hits WHERE {every}",
-        f"(SELECT 'row', '', id FROM hits WHERE {every} ORDER BY {query.order} LIMIT %(size)s)",
+        f"SELECT '', '', count(*) FROM ({query.near(['1']) if near else 'SELECT FROM near'}) AS seen",
+        "SELECT 'match', '', count(*) FROM found",
+        f"(SELECT 'row', happened_at::text, id FROM found ORDER BY {query.order} LIMIT %(size)s)",
     ]  # fmt: skip
     if free:
-        columns = [EXACT[name] for name in free]
         which = "CASE " + " ".join(f"WHEN GROUPING({EXACT[name]}) = 0 THEN '{name}'" for name in free) + " END"
-        sets = ", ".join(f"({column})" for column in columns)
-        parts.append(
-            f"SELECT {which}, COALESCE({', '.join(columns)}), count(*) FROM hits WHERE {every} "
-            f"GROUP BY GROUPING SETS ({sets})"
-        )
+        sets = ", ".join(f"({EXACT[name]})" for name in free)
+        parts.append(f"SELECT {which}, COALESCE({columns}), count(*) FROM found GROUP BY GROUPING SETS ({sets})")
     if "tag" in names:
-        parts.append(f"SELECT 'tag', tag, count(*) FROM hits, unnest(tags) AS tag WHERE {every} GROUP BY 2")
+        parts.append("SELECT 'tag', tag, count(*) FROM found, unnest(tags) AS tag GROUP BY 2")
     for name in names:
-        others = " AND ".join(f"{_hit(other)} = 1" for other in set_ if other != name) or "true"
+        others = " AND ".join([*always, *(_hit(other) for other in set_ if other != name)]) or "true"
         if name in EXACT and name in set_:
-            parts.append(f"SELECT '{name}', {EXACT[name]}, count(*) FROM hits WHERE {others} GROUP BY 2")
-        for fact in facts:
-            if fact.name == name:
-                said = query.rows_of(fact, project)
-                if (
-                    scattered
-                ):  # keys from anywhere: look each of them up. OFFSET keeps the planner from reading everything
-                    said = f"LATERAL (SELECT * FROM {said} WHERE fact.id = hits.id OFFSET 0) AS fact"
-                counted = (
-                    f"SELECT '{name}', fact.value::text, count(DISTINCT hits.id) FROM hits, {said} "
-                    f"WHERE {others} AND fact.id = hits.id AND {WITHIN} GROUP BY 2"
-                )
-                if fact.titles:  # what is chosen is counted however rare it is
-                    query.values[f"chosen_{name}"] = query.wanted.facts.get(name, [])
-                    chosen = f"fact.value::text = ANY(%(chosen_{name})s::text[])"
-                    counted = f"({counted} ORDER BY {chosen} DESC, 3 DESC, 2 LIMIT {KEYS})"
-                parts.append(counted)
+            parts.append(f"SELECT '{name}', {EXACT[name]}, count(*) FROM tested WHERE {others} GROUP BY 2")
+        keys = f"SELECT id FROM tested WHERE {others}" if name in set_ else "SELECT id FROM found"
+        parts += [_count_fact(query, project, fact, keys) for fact in facts if fact.name == name]
     statement = (
         f"WITH near AS MATERIALIZED ({source}), {ENDS}, "
-        f"tested AS MATERIALIZED (SELECT *{', ' + tests if tests else ''} FROM near "
-        f"WHERE {' AND '.join(conditions) or 'true'}), "
-        f"hits AS MATERIALIZED (SELECT * FROM tested WHERE {enough}) {' UNION ALL '.join(parts)}"
+        f"tested AS {'NOT ' if by_row else ''}MATERIALIZED ({tested if near else 'SELECT * FROM near'}), "
+        f"found AS MATERIALIZED (SELECT id, happened_at, tags{', ' + columns if free else ''} FROM tested "
+        f"WHERE {every}) {' UNION ALL '.join(parts)}"
     )
     found: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
-    pks = []
-    for name, value, number in query.run(statement, **more):
+    first = []
+    for name, value, number in query.run(statement, size=size, near=near, far=EXACTLY + 1):
         if name == "row":
-            pks.append(number)
+            first.append((number, value))
         elif value or name in {"", "match"}:
             found.setdefault(name, []).append((value, number))
-    return found, pks
+    return found, first
+
+
+def _tested(query: _Query, names: Sequence[str]) -> str:
+    """The newest rows with what their columns say to the filters, without those that miss two: they are in no count.
+
+    A row is tested while it is read, and only what is wanted of it is kept: copies cost as much as reading.
+    """
+    columns = {EXACT[name]: None for name in names if name in EXACT}
+    hits = {_hit(name): condition for name, condition in query.set.items() if name in EXACT}
+    hits |= {"plainly": " AND ".join(query.plain)} if query.plain else {}
+    tests = [f"({condition}) AS {name}" for name, condition in hits.items()]
+    newest = query.near(["id", "happened_at", "tags", *columns, *tests])
+    enough = f"{' + '.join(f'{name}::int' for name in hits)} >= {len(hits) - 1}" if hits else "true"
+    return f"SELECT * FROM ({newest}) AS newest WHERE {enough}"
+
+
+def _count_fact(query: _Query, project: Project, fact: Fact, keys: str) -> str:
+    """Counts the values of a fact among the rows with these keys; of one whose values are keys, the commonest."""
+    counted = (
+        f"SELECT '{fact.name}', fact.value::text, count(DISTINCT fact.id) FROM {query.rows_of(fact, project)} "
+        f"WHERE fact.id = ANY(ARRAY({keys})) GROUP BY 2"
+    )
+    if not fact.titles:
+        return counted
+    query.values[f"chosen_{fact.name}"] = query.wanted.facts.get(fact.name, [])  # counted however rare it is
+    chosen = f"fact.value::text = ANY(%(chosen_{fact.name})s::text[])"
+    return f"({counted} ORDER BY {chosen} DESC, 3 DESC, 2 LIMIT {KEYS})"
 
 
 def _hit(name: str) -> str:

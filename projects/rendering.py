@@ -10,8 +10,9 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from html import escape as escape_text
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -97,6 +98,24 @@ def render_to_mark(text: str) -> SafeString:
         html = f"<pre>{places.plain(text, _UNSEEN)}</pre>"
     # What joins nothing has been written out where the letters beside it were known.
     return mark_safe(re.sub(_ALWAYS_UNSEEN, _written_out, html))  # noqa: S308  # as in _render
+
+
+def fill(template: str, *values: object) -> SafeString:
+    """As Django's ``format_html``, in a quarter of its time: lists of hundreds of small texts spend theirs there.
+
+    Each value is escaped unless it is HTML already; ``template`` is ours, never from outside.
+    """
+    return mark_safe(template.format(*map(_escaped, values)))  # noqa: S308  # every value passes _escaped
+
+
+def fill_each(template: str, rows: Iterable[Sequence[object]]) -> SafeString:
+    """``fill`` for each of the rows, one after another."""
+    return mark_safe("".join(template.format(*map(_escaped, row)) for row in rows))  # noqa: S308  # as in fill
+
+
+def _escaped(value: object) -> str:
+    # Django's own escape looks at each argument for lazy texts; 1.1 microseconds instead of 0.3.
+    return value if isinstance(value, SafeString) else escape_text(str(value))
 
 
 def show_unseen(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from feedback.models import TelemetryTrace
@@ -31,9 +32,20 @@ def newest(project: Project, *, everything: bool, most: int = LOOK_BACK) -> Quer
     return (found if everything else found.exclude(problem__in=[FOREIGN, EMBEDDING]))[:most]
 
 
+# Every list of interactions asks this, and mostly hears 0: Django's own took 2 ms to write.
+_COUNT = """
+SELECT count(*) FROM (
+  SELECT problem FROM feedback_telemetrytrace WHERE project_id = %s AND interaction_id IS NULL AND problem <> ''
+  ORDER BY touched_at DESC, id DESC LIMIT %s
+) AS looked_at WHERE problem <> ALL(%s)"""
+
+
 def count(project: Project, *, everything: bool = False) -> int:
     """How many there are among the newest LOOK_BACK."""
-    return newest(project, everything=everything).count()
+    with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]  # our engine's
+        cursor.execute(_COUNT, [project.pk, LOOK_BACK, [] if everything else [FOREIGN, EMBEDDING]])
+        ((number,),) = cursor.fetchall()
+    return int(number)
 
 
 def advice(trace: TelemetryTrace) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from feedback import story
@@ -16,7 +15,7 @@ from feedback.telemetry import unread
 from feedback.waterfall import Bar
 from projects import charts
 from projects.models import Project
-from projects.rendering import show_unseen
+from projects.rendering import fill, fill_each, show_unseen
 from projects.templatetags.ui import icon, milliseconds
 
 register = template.Library()
@@ -44,8 +43,7 @@ def unread_traces(project: Project) -> int:
 @register.simple_tag
 def choices(facet: Facet) -> SafeString:
     """The boxes of a facet. In Python, as ``interaction_row``: hundreds of small template parts take milliseconds."""
-    return format_html_join(
-        "",
+    return fill_each(
         '<label><input type="checkbox" name="{}" value="{}"{}><span class="ellipsis" title="{}">{}</span>'
         '<span class="c">{}</span></label>',
         (
@@ -56,34 +54,34 @@ def choices(facet: Facet) -> SafeString:
     )  # fmt: skip
 
 
-_CHECKED = format_html(" checked{}", "")
-_DASH = format_html('<span class="dim">–</span>{}', "")
+_CHECKED = SafeString(" checked")
+_DASH = SafeString('<span class="dim">–</span>')
 
 
 @register.simple_tag
 def interaction_row(row: Row, tail: str) -> SafeString:
     """A line of the list, with a box to tick it; ``tail`` is what its link ends with."""
-    return format_html(
+    return fill(
         '<tr data-row><td><input type="checkbox" name="pk" value="{}" form="bulk" aria-label="Select {}"></td>'
         '<td class="num dim">{}</td><td>{}{}<a class="q" href="{}/{}">{}</a> <span class="a">{}</span></td>'
         '<td>{}</td>{}<td title="{} {}">{}</td><td class="r">{}</td><td class="r">{}</td></tr>',
         row.pk, row.when, row.when, _failed(row.failed),
-        format_html_join(
-            "", '<span class="badge machine">{}{}</span> ', ((icon("flag", "sm"), _short(flag)) for flag in row.flags)
+        fill_each(
+            '<span class="badge machine">{}{}</span> ', ((icon("flag", "sm"), _short(flag)) for flag in row.flags)
         ),
         row.pk, tail, row.question, row.answer, _said(row.feedback) if row.feedback else "",
-        format_html_join("", "<td>{}</td>", ((_said(cell) if cell else _DASH,) for cell in row.cells)),
+        fill_each("<td>{}</td>", ((_said(cell) if cell else _DASH,) for cell in row.cells)),
         row.model, row.prompt, row.prompt, row.took, row.cost,
     )  # fmt: skip
 
 
 def _failed(word: str) -> SafeString | str:
-    return format_html('<span class="badge fail">{}{}</span> ', icon("bad"), word) if word else ""
+    return fill('<span class="badge fail">{}{}</span> ', icon("bad"), word) if word else ""
 
 
 def _said(cell: Cell) -> SafeString:
     drawn = icon(cell.icon) if cell.icon else ""
-    return format_html('<span class="st {}">{}{}</span>', cell.tone or "mute", drawn, show_unseen(cell.text))
+    return fill('<span class="st {}">{}{}</span>', cell.tone or "mute", drawn, show_unseen(cell.text))
 
 
 def _short(text: str) -> str:
@@ -104,7 +102,7 @@ def trace_step(bar: Bar, current: int, chosen: str, query: str, flipped: Sequenc
     """A row of the trace: a link to the step, a link that folds it, its bar and its time. In Python for the same
     reason as ``interaction_row``."""
     span = bar.span
-    return format_html(
+    return fill(
         '<li data-step{}><span class="name l{}">{}<a class="step" id="step-{}" href="{}#span-detail" hx-get="{}" '
         'hx-target="#span-detail" hx-swap="outerHTML" hx-sync="#steps:replace">{}</a>{}{}</span>'
         '<svg class="w" aria-hidden="true">{}</svg><span class="t">{}</span></li>',
@@ -115,8 +113,8 @@ def trace_step(bar: Bar, current: int, chosen: str, query: str, flipped: Sequenc
     )  # fmt: skip
 
 
-_CURRENT = format_html(' aria-current="true"{}', "")
-_FAILED = format_html("<span>failed</span>{}", "")
+_CURRENT = SafeString(' aria-current="true"')
+_FAILED = SafeString("<span>failed</span>")
 NAME = 60  # characters of a step's name
 
 
@@ -127,7 +125,7 @@ def _short_name(text: str) -> str:
 def _fold(bar: Bar, chosen: str, query: str, flipped: Sequence[str]) -> SafeString:
     own = bar.span.external_id
     other = [one for one in flipped if one != own] if own in flipped else [*flipped, own]
-    return format_html(
+    return fill(
         '<a class="fold-step" id="fold-{}" href="{}#trace" hx-get="{}" hx-include="#span-detail [name=span]" '
         'hx-target="#steps" hx-swap="outerHTML" hx-sync="#steps:replace" aria-expanded="{}" '
         'aria-label="{} inside {}">{}{}</a>',
@@ -140,7 +138,7 @@ def _fold(bar: Bar, chosen: str, query: str, flipped: Sequence[str]) -> SafeStri
 def _bar_of(bar: Bar) -> SafeString | str:
     if bar.left is None:
         return ""
-    whole = format_html('<rect class="{}" x="{}%" width="{}%" y="10" height="12"/>', bar.css, bar.left, bar.width)
+    whole = fill('<rect class="{}" x="{}%" width="{}%" y="10" height="12"/>', bar.css, bar.left, bar.width)
     if bar.waiting is None or bar.css == "err":
         return whole
-    return whole + format_html('<rect class="ttft" x="{}%" width="{}%" y="10" height="12"/>', bar.left, bar.waiting)
+    return whole + fill('<rect class="ttft" x="{}%" width="{}%" y="10" height="12"/>', bar.left, bar.waiting)

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from math import floor, log10
 
 from django import template
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from projects.models import User
-from projects.rendering import show_unseen
+from projects.rendering import fill, fill_each, show_unseen
 
 register = template.Library()
 NO_BREAK = "\u00a0"
 
 
 @register.simple_tag
+@lru_cache(maxsize=512)
 def icon(name: str, size: str = "") -> SafeString:
     """``{% icon "inbox" %}``, ``{% icon "x" "sm" %}``: decorative; the name comes from the text beside it."""
     classes = f"i i-{size}" if size else "i"
-    return format_html(
+    return fill(
         '<svg class="{}" aria-hidden="true"><use href="{}#i-{}"/></svg>', classes, static("reviewhub/icons.svg"), name
     )
 
 
 @register.simple_tag
+@lru_cache(maxsize=512)
 def kbd(*keys: str) -> SafeString:
     """Key caps; the same key belongs into ``aria-keyshortcuts`` of the control."""
-    return format_html(
-        '<span class="kbds" aria-hidden="true">{}</span>', format_html_join("", "<kbd>{}</kbd>", ((k,) for k in keys))
-    )
+    return fill('<span class="kbds" aria-hidden="true">{}</span>', fill_each("<kbd>{}</kbd>", ((k,) for k in keys)))
 
 
 @register.simple_tag
 def avatar(user: User) -> SafeString:
     name = show_unseen(str(user))
-    return format_html(
+    return fill(
         '<span class="av t{}" title="{}" role="img" aria-label="{}">{}</span>', user.pk % 4 + 1, name, name,
         show_unseen(user.initials),
     )  # fmt: skip
@@ -109,9 +109,7 @@ def when(moment: object) -> SafeString:
         text = f"{duration(age)} ago"
     else:
         text = f"{local.day} {local:%b %Y, %H:%M}"
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), f"{local:%d %b %Y, %H:%M:%S %Z}", text
-    )
+    return fill('<time datetime="{}" title="{}">{}</time>', local.isoformat(), f"{local:%d %b %Y, %H:%M:%S %Z}", text)
 
 
 @register.filter
@@ -135,11 +133,11 @@ def nav_link(
     context: template.Context, name: str, icon_name: str, text: str, section: str, key: str = ""
 ) -> SafeString:
     """One entry of the sidebar; ``key`` is what follows ``g`` to go there."""
-    return format_html(
+    return fill(
         '<a href="{}"{}{}>{}{}</a>',
         reverse(name, args=[context["project"].slug]),
         SafeString(' aria-current="page"') if context.get("section") == section else "",
-        format_html(' data-go="{}"', key) if key else "",
+        fill(' data-go="{}"', key) if key else "",
         icon(icon_name),
         text,
     )

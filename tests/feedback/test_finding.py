@@ -41,11 +41,12 @@ def twelve(project: Project) -> None:
     services.record_score(project, {"interaction_id": "r05", "name": "faithful", "value": 0.9})
 
 
-@pytest.fixture(params=["among the newest", "by index"])
+@pytest.fixture(params=["among the newest", "a little deeper", "by index"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every search twice: with all rows in sight at once, and with so few that the rest must be looked up."""
-    if request.param == "by index":
+    """Every search thrice: with all rows in sight, after reading on, and with so few that the rest is looked up."""
+    if request.param != "among the newest":
         monkeypatch.setattr(finding, "NEAR", 2)
+        monkeypatch.setattr(finding, "DEEPER", 100 if request.param == "a little deeper" else 0)
 
 
 @pytest.mark.usefixtures("twelve", "way")
@@ -122,6 +123,23 @@ class TestCounts:
         assert sorted(counts.facets["model"]) == [("a", 4), ("b", 3), ("c", 3)]
         assert counts.facets["feedback"] == []  # of the model a, nobody said anything
         assert counts.facets["score"] == [("faithful:under 0.50", 1)]
+
+    @pytest.mark.usefixtures("twelve")
+    def test_what_promises_a_page_is_read_on_for_and_counted_there(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(finding, "NEAR", 3)
+        with CaptureQueriesContext(connection) as queries:
+            page, counts = finding.survey(project, filters.parse({"model": ["c"]}), ["model"], size=2)
+        names = dict(Interaction.objects.values_list("pk", "external_id"))
+        assert [names[pk] for pk in page.pks] == ["r11", "r08"]
+        assert (counts.matches, counts.of, page.next != "") == (4, None, True)
+        assert sorted(counts.facets["model"]) == [("a", 4), ("b", 4), ("c", 4)]
+        assert len(queries) == 2
+        monkeypatch.setattr(finding, "DEEPER", 4)
+        store(project, id="older", created_at="2026-11-19T00:00:00Z")
+        _, counts = finding.survey(project, filters.parse({"model": ["c"]}), [], size=1)
+        assert (counts.matches, counts.of) == (3, 9), "of the nine newest, c are r11, r08 and r05"
 
     def test_more_rare_matches_than_are_counted_are_called_more(
         self, project: Project, monkeypatch: pytest.MonkeyPatch

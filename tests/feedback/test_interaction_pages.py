@@ -168,17 +168,17 @@ class TestList:
             with CaptureQueriesContext(connection) as queries:
                 assert len(rows_of(get(viewer))) == start + 12
             counts.append(len(queries))
-        # session, user, membership with project; unread traces; keys with counts and facets, rows, feedback, flags,
-        # saved views
-        assert counts == [9, 9]
+        # session, user, membership with project; unread traces; keys with counts and facets, rows with what is said of
+        # them, saved views
+        assert counts == [7, 7]
 
     def test_does_not_load_what_it_does_not_show(self, viewer: Client, project: Project) -> None:
         store(project, 1)
         with CaptureQueriesContext(connection) as queries:
             get(viewer)
-        (rows,) = [query["sql"] for query in queries if 'AS "asked"' in query["sql"]]
+        (rows,) = [query["sql"] for query in queries if "jsonb_path_query_array" in query["sql"]]
         for column in ("documents", "metadata", "output_messages", "parameters"):
-            assert f'"{column}"' not in rows
+            assert column not in rows
 
     def test_counts_look_at_a_bounded_number_of_rows(
         self, viewer: Client, project: Project, monkeypatch: pytest.MonkeyPatch
