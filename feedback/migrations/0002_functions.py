@@ -1,9 +1,11 @@
+"""What PostgreSQL does when an interaction arrives."""
+
 from django.db import migrations
 
 # What an interaction finds when it arrives: feedback and scores that came before it. They are linked, and all of it
 # is put into the inbox. A function, because each of its statements sees what was committed before that statement,
 # which the parts of one statement do not, and because its plans are kept.
-FORWARD = """
+ARRIVED = """
 CREATE FUNCTION feedback_interaction_arrived(
   of_project bigint, arrived bigint, named text,
   interaction_stages text[], feedback_stages text[], score_stages text[],
@@ -37,9 +39,15 @@ BEGIN
 END
 $$
 """
-BACKWARD = "DROP FUNCTION feedback_interaction_arrived(bigint, bigint, text, text[], text[], text[])"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("feedback", "0013_finding")]
-    operations = [migrations.RunSQL(FORWARD, BACKWARD)]
+    replaces = [
+        ("feedback", "0014_arrival_in_one_statement"),
+    ]
+    dependencies = [("feedback", "0001_squashed")]
+    operations = [
+        migrations.RunSQL(
+            ARRIVED, "DROP FUNCTION feedback_interaction_arrived(bigint, bigint, text, text[], text[], text[])"
+        ),
+    ]

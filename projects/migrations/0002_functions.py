@@ -1,6 +1,8 @@
+"""What PostgreSQL keeps of the audit log."""
+
 from django.db import migrations
 
-FORWARD = """
+AUDIT = """
 CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'integrity_constraint_violation';
@@ -8,12 +10,18 @@ END $$;
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON projects_auditentry
   FOR EACH ROW EXECUTE FUNCTION audit_append_only();
 """
-BACKWARD = """
+
+AUDIT_BACK = """
 DROP TRIGGER audit_append_only ON projects_auditentry;
 DROP FUNCTION audit_append_only();
 """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("projects", "0001_initial")]
-    operations = [migrations.RunSQL(FORWARD, BACKWARD)]
+    replaces = [
+        ("projects", "0002_audit_append_only"),
+    ]
+    dependencies = [("projects", "0001_squashed")]
+    operations = [
+        migrations.RunSQL(AUDIT, AUDIT_BACK),
+    ]
