@@ -25,6 +25,7 @@ from projects.models import Project
 
 NEAR = 1_000  # how many of the newest are looked at first
 DEEPER = 8  # and how many times as many before an index is asked, where the first promise that this fills a page
+TWICE = 2  # and so much deeper before words and feedback are: they are read whole before the first row is known
 EXACTLY = 1_000  # rare matches are counted up to here
 KEYS = 20  # of a fact whose values are keys, which may be as many as the rows: the chosen and the commonest
 _COLUMNS = list(dict.fromkeys(["id", "happened_at", *EXACT.values(), "tags", "latency_ms", "cost_usd"]))
@@ -206,7 +207,7 @@ def _deeper(query: _Query, near: int, matches: int, size: int) -> int:
     if near > NEAR or matches == 0:
         return 0
     times = -(-3 * size // (2 * matches))  # half as many again as would do by what has been seen
-    return NEAR * times if times <= DEEPER else 0
+    return NEAR * times if times <= DEEPER * (TWICE if query.rare else 1) else 0
 
 
 def survey(project: Project, wanted: Filters, names: Sequence[str], *, size: int) -> tuple[Page, Counts]:
