@@ -27,7 +27,6 @@ class Migration(migrations.Migration):
         ("annotations", "0014_calibration_share"),
         ("annotations", "0015_audits_are_signed"),
         ("annotations", "0016_claim_plans_and_its_item"),
-        ("annotations", "0017_drop_indexes_that_others_hold"),
     ]
     initial = True
     dependencies = [

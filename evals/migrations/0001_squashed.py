@@ -27,7 +27,6 @@ class Migration(migrations.Migration):
         ("evals", "0014_judge_batches"),
         ("evals", "0015_compare_from_indexes"),
         ("evals", "0016_judges_are_watched"),
-        ("evals", "0017_drop_indexes_that_others_hold"),
     ]
     initial = True
     dependencies = [

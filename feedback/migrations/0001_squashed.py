@@ -20,7 +20,6 @@ class Migration(migrations.Migration):
         ("feedback", "0013_finding"),
         ("feedback", "0014_arrival_in_one_statement"),
         ("feedback", "0015_typographic_signs"),
-        ("feedback", "0016_drop_indexes_that_others_hold"),
     ]
     initial = True
     dependencies = [("projects", "0001_squashed"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]

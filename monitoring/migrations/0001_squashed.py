@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    replaces = [("monitoring", "0001_initial"), ("monitoring", "0002_drop_indexes_that_others_hold")]
+    replaces = [("monitoring", "0001_initial")]
     initial = True
     dependencies = [("projects", "0001_squashed"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
     operations = [

@@ -18,7 +18,6 @@ class Migration(migrations.Migration):
         ("projects", "0005_masking"),
         ("projects", "0006_token_policy"),
         ("projects", "0007_keys_of_review"),
-        ("projects", "0008_drop_indexes_that_others_hold"),
     ]
     initial = True
     dependencies = []
