@@ -55,7 +55,7 @@ def test_it_installs_once_and_starts_each_time(clone: Path) -> None:
 
 
 def test_the_tests_environment_serves_a_run_too(clone: Path) -> None:
-    assert "started ['-n', '2', '--dist', 'loadgroup', '-x']" in run(clone, "test", "-x")
+    assert "started ['-n', '2', '--dist', 'loadfile', '-x']" in run(clone, "test", "-x")
     assert run(clone, "up") == "started ['run']\n"
 
 

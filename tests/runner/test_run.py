@@ -16,10 +16,7 @@ import pytest
 
 from tests.runner.hub import Hub, free_port, in_sessions
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc"),
-    pytest.mark.xdist_group("runner"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +196,7 @@ def test_a_backup_brings_back_what_was_there(stopped: Hub, tmp_path: Path) -> No
 
 
 def test_a_broken_backup_changes_nothing(stopped: Hub, tmp_path: Path) -> None:
+    stopped.bootstrap("in-the-backup")
     (tmp_path / "broken.dump").write_bytes(b"PGDMP nonsense")
     done = stopped.command("restore", str(tmp_path / "broken.dump"), "--yes")
     assert done.returncode == 1

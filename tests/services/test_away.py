@@ -22,7 +22,7 @@ import pytest
 from tests.runner.hub import Hub
 from tests.services.conftest import PORTS, need
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("services")]
+pytestmark = pytest.mark.services
 
 
 class Road:

@@ -16,7 +16,7 @@ import pytest
 from tests.runner.hub import Hub, in_sessions
 from tests.services.conftest import BROKERS, need
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("services")]
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture(params=sorted(BROKERS))

@@ -17,7 +17,7 @@ import pytest
 
 from tests.runner.hub import Hub
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("services")]
+pytestmark = pytest.mark.services
 
 ITEMS, CLIENTS = 1000, 8
 PLACE = threading.local()

@@ -19,7 +19,7 @@ import pytest
 from tests.runner.hub import Hub
 from tests.services.test_kills import children_of
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("services")]
+pytestmark = pytest.mark.services
 
 MIB = 1024**2
 SINGLE, BATCH, FEEDBACK = "/api/v1/interactions", "/api/v1/interactions/batch", "/api/v1/feedback"

@@ -27,7 +27,7 @@ import pytest
 from reviewhub.runner.process import start_time
 from tests.runner.hub import Hub
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("services")]
+pytestmark = pytest.mark.services
 
 CLIENTS = 6
 SECONDS = 300
