@@ -33,7 +33,7 @@ BOUND_NAMES = {
     "min_latency_ms": ("Took at least", "ms"), "max_latency_ms": ("Took at most", "ms"),
     "min_cost_usd": ("Cost at least", "$"), "max_cost_usd": ("Cost at most", "$"),
 }  # fmt: skip
-# What a page shows of its rows, in one statement that stays prepared: four of Django's took five times as long. The
+# What a page shows of its rows, in one statement that stays prepared; Django wrote four anew for each page. The
 # last question is found in the database, so that conversations stay there, and of texts only their beginnings come.
 _READ = f"""
 SELECT i.id, i.external_id, i.happened_at, i.model, i.prompt_version, i.status, i.latency_ms, i.cost_usd,

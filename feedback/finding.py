@@ -201,8 +201,8 @@ def _first(query: _Query, size: int) -> list[tuple[Any, ...]]:
 def _deeper(query: _Query, near: int, matches: int, size: int) -> int:
     """How many of the newest to look at once ``near`` of them hold too few matches to fill a page; 0 for no more.
 
-    Reading on along the index costs 0.7 ms for a thousand. One that must look up what matches from anywhere reads 4 kB
-    for each of them, at a million interactions up to 25,000 times, before it knows which are the newest.
+    Reading on along the index costs 0.7 ms for a thousand. One that must look up what matches from anywhere reads a
+    block of the table for each of them before it knows which are the newest: at a million, up to 25,000 times.
     """
     if near > NEAR or matches == 0:
         return 0

@@ -101,7 +101,7 @@ def render_to_mark(text: str) -> SafeString:
 
 
 def fill(template: str, *values: object) -> SafeString:
-    """As Django's ``format_html``, in a quarter of its time: lists of hundreds of small texts spend theirs there.
+    """As Django's ``format_html``, in two fifths of its time: lists spend theirs on hundreds of small texts.
 
     Each value is escaped unless it is HTML already; ``template`` is ours, never from outside.
     """
@@ -114,7 +114,7 @@ def fill_each(template: str, rows: Iterable[Sequence[object]]) -> SafeString:
 
 
 def _escaped(value: object) -> str:
-    # Django's own escape looks at each argument for lazy texts; 1.1 microseconds instead of 0.3.
+    # Django's own escape looks at each argument for lazy texts; 1.1 to 1.7 microseconds instead of 0.3.
     return value if isinstance(value, SafeString) else escape_text(str(value))
 
 
